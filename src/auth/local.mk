@@ -1,0 +1,1 @@
+# src/auth: see src/README.md

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SHA256_SIZE	  32
+#define SHA256_HEX_SIZE 65 /* with the NUL */
+
+void sha256(const void *data, size_t len, uint8_t ret[static SHA256_SIZE]);
+void sha256_hex(const void *data, size_t len, char ret[static SHA256_HEX_SIZE]);
+
+/* SHA-1 and base64, for Sec-WebSocket-Accept (RFC 6455 section 4.2.2) and for nothing else. */
+void websocket_accept_key(const char *key, char ret[static 29]);
+
+/* Compares in a time that doesn't depend on where they differ.  A NULL equals nothing. */
+bool secret_equal(const char *a, const char *b);
+
+/* Overwrites and frees; the compiler may not leave it out.  NULL is fine. */
+char *secret_free(char *secret);

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/cleanup.h"
+
+/* All descriptors are close-on-exec at birth.  Failures are negative errnos. */
+
+/* Makes the directory and its parents (with `mode`, parents 0755) where they are missing. */
+int mkdir_parents(const char *path, mode_t mode) must_use;
+
+/* Opens a directory as a place to resolve beneath. */
+int open_directory(const char *path) must_use;
+
+/*
+ * Reads a whole file of at most `max` bytes; -EMSGSIZE past that.  `dirfd` may be AT_FDCWD.  The
+ * text gets a NUL behind it and is freed by the caller.  `ret_len` may be NULL.
+ */
+int read_file_at(int dirfd, const char *path, size_t max, char **ret, size_t *ret_len) must_use;
+
+/*
+ * Puts a file in place whole or not at all: a temporary file beside it, fsync, rename, fsync of the
+ * directory.
+ */
+int write_file_at(int dirfd, const char *name, const void *data, size_t len, mode_t mode) must_use;

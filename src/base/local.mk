@@ -1,0 +1,13 @@
+libpreviewd_a_SOURCES += \
+	%reldir%/cleanup.h \
+	%reldir%/clock.c %reldir%/clock.h \
+	%reldir%/crypto.c %reldir%/crypto.h \
+	%reldir%/fault.c %reldir%/fault.h %reldir%/faults.def \
+	%reldir%/files.c %reldir%/files.h \
+	%reldir%/ids.c %reldir%/ids.h \
+	%reldir%/json.c %reldir%/json.h \
+	%reldir%/log.c %reldir%/log.h \
+	%reldir%/mem.c %reldir%/mem.h \
+	%reldir%/metrics.c %reldir%/metrics.h %reldir%/metrics.def \
+	%reldir%/parse.c %reldir%/parse.h \
+	%reldir%/strbuf.c %reldir%/strbuf.h

@@ -1,0 +1,1 @@
+# src/bus: see src/README.md

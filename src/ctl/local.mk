@@ -1,0 +1,2 @@
+bin_PROGRAMS += previewctl
+previewctl_SOURCES = %reldir%/main.c

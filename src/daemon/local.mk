@@ -1,0 +1,2 @@
+sbin_PROGRAMS += previewd
+previewd_SOURCES = %reldir%/main.c

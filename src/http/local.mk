@@ -1,0 +1,1 @@
+# src/http: see src/README.md

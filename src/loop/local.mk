@@ -1,0 +1,1 @@
+# src/loop: see src/README.md

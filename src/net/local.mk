@@ -1,0 +1,1 @@
+# src/net: see src/README.md

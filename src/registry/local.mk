@@ -1,0 +1,1 @@
+# src/registry: see src/README.md

@@ -1,0 +1,16 @@
+# Every test program speaks TAP, so that `make check` counts promises and not programs.
+AM_TESTS_ENVIRONMENT = CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT; \
+	srcdir='$(srcdir)'; export srcdir;
+LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
+TEST_EXTENSIONS = .sh
+SH_LOG_DRIVER = $(LOG_DRIVER)
+SH_LOG_COMPILER = $(SHELL)
+
+# Unit tests are added by each folder's fragment: UNIT_TESTS += tests/unit/test_thing
+if HAVE_CMOCKA
+check_PROGRAMS += $(UNIT_TESTS)
+TESTS += $(UNIT_TESTS)
+endif
+
+TESTS += %reldir%/layers.sh
+EXTRA_DIST += %reldir%/layers.sh %reldir%/check-layers
