@@ -1,4 +1,5 @@
 libpreviewd_a_SOURCES += \
+	%reldir%/bytes.h \
 	%reldir%/cleanup.h \
 	%reldir%/clock.c %reldir%/clock.h \
 	%reldir%/crypto.c %reldir%/crypto.h \

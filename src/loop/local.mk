@@ -1,1 +1,3 @@
-# src/loop: see src/README.md
+libpreviewd_a_SOURCES += \
+	%reldir%/jobs.c %reldir%/jobs.h \
+	%reldir%/loop.c %reldir%/loop.h
