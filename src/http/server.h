@@ -90,7 +90,7 @@ const char *http_request_id(const struct http_request *req);
 /*
  * From `on_head`: reads a body of at most `max` bytes (an announced larger one is answered 413
  * before any of it is read, a chunked one when it passes the limit) and calls `fn` with it.  Answers
- * "100 Continue" where the client waits for it.  `reject` writes the 413 in the caller's format.
+ * "100 Continue" where the client waits for it.
  */
 void http_request_expect(struct http_request *req, size_t max, http_request_fn *fn, void *arg);
 

@@ -1,1 +1,5 @@
-# src/net: see src/README.md
+libpreviewd_a_SOURCES += \
+	%reldir%/fetch.c %reldir%/fetch.h \
+	%reldir%/listen.c %reldir%/listen.h \
+	%reldir%/sdnotify.c %reldir%/sdnotify.h \
+	%reldir%/sockdiag.c %reldir%/sockdiag.h
