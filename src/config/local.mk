@@ -1,1 +1,1 @@
-# src/config: see src/README.md
+libpreviewd_a_SOURCES += %reldir%/settings.c %reldir%/settings.h %reldir%/options.def
