@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "auth/principal.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/fault.h"
+#include "config/settings.h"
+#include "loop/loop.h"
+#include "store/store.h"
+
+/*
+ * From a credential to a principal, and the session tokens previewd mints.
+ *
+ *	unix socket, the daemon's own uid	admin
+ *	unix socket, another uid		that login's user, no admin
+ *	the admin token				admin
+ *	a JSON Web Token			its `sub`, narrowed by `app`, `sid` and `scope`
+ *	a session token				agent or viewer of one session
+ */
+struct auth;
+
+/* Loads the tokens of the store; `admin_token` is copied.  A JWT key that can't be read or doesn't
+ * fit its algorithm is a fault. */
+int auth_new(struct loop *loop, struct store *store, const struct settings *settings,
+	     const char *admin_token, struct auth **ret, struct fault *reterr) must_use;
+struct auth *auth_free(struct auth *a);
+DEFINE_CLEANUP(struct auth *, auth_free)
+
+/* Takes over reloaded settings and reads the JWT key again; on failure nothing changes. */
+int auth_reload(struct auth *a, const struct settings *settings, struct fault *reterr) must_use;
+
+/*
+ * The admin token of the state directory, made (0600) at the first start.  Refuses a file that
+ * others can read.  The caller frees with secret_free().
+ */
+int auth_admin_token(int state_dirfd, char **ret, struct fault *reterr) must_use;
+
+struct credential {
+	bool is_unix;
+	uid_t uid;	    /* of a unix peer */
+	const char *bearer; /* the token of "Authorization: Bearer …", or NULL */
+};
+
+/*
+ * 0 and a reference, or FAULT_UNAUTHENTICATED, FAULT_TOKEN_INVALID, FAULT_TOKEN_EXPIRED.  A bearer
+ * token goes before the unix peer: who shows one wants to be what it says.  A fault's sentence never
+ * says which part of a token was wrong beyond "expired", and never repeats the token.
+ */
+int auth_authenticate(struct auth *a, const struct credential *credential, struct principal **ret,
+		      struct fault *reterr) must_use;
+
+/*
+ * Session tokens: "pvt_" id "_" secret.  The store has only the secret's hash.
+ */
+struct token_info {
+	const char *token_id;
+	const char *session_id;
+	const char *note;
+	unsigned scopes;
+	usec_t created_at; /* realtime */
+	usec_t expires_at;
+};
+
+struct token_request {
+	const char *app_id; /* of the session */
+	const char *user_id; /* its owner */
+	const char *session_id;
+	const char *note;
+	unsigned scopes; /* of preview, publish, task, view */
+	usec_t ttl;	 /* 0: auth.token_ttl */
+};
+
+struct auth_op; /* freeing it means `done` doesn't come; the change is made all the same */
+struct auth_op *auth_op_free(struct auth_op *op);
+DEFINE_CLEANUP(struct auth_op *, auth_op_free)
+
+/* On success `token` is the whole token, told this once, and `info` describes it; both borrowed. */
+typedef void auth_mint_fn(int result, const char *token, const struct token_info *info,
+			  const struct fault *fault, void *arg);
+
+/* NULL with a fault when it is refused at once (limit, life too long, no scope). */
+struct auth_op *auth_mint(struct auth *a, const struct token_request *request, auth_mint_fn *done,
+			  void *arg, struct fault *reterr);
+
+typedef void auth_done_fn(int result, const struct fault *fault, void *arg);
+
+/* FAULT_TOKEN_NOT_FOUND for one that is not of that session. */
+struct auth_op *auth_revoke(struct auth *a, const char *session_id, const char *token_id,
+			    auth_done_fn *done, void *arg, struct fault *reterr);
+
+/* Those of a session, newest first; expired ones are left out. */
+typedef void auth_visit_fn(const struct token_info *info, void *arg);
+void auth_tokens(struct auth *a, const char *session_id, auth_visit_fn *visit, void *arg);
+
+/*
+ * Session end: the deletion of all its tokens goes into the batch that ends it; they stop being
+ * accepted at once, and stay so even if the batch fails (a session whose end failed gets new ones).
+ */
+void auth_revoke_session(struct auth *a, const char *session_id, struct store_batch *batch);
+
+/*
+ * Called on the loop when a token stops being accepted (revoked, its session ended): event streams
+ * opened with it are closed by this.  Expiry is the streams' own business (principal.expires_at).
+ */
+typedef void auth_revoked_fn(const char *token_id, void *arg);
+void auth_on_revoked(struct auth *a, auth_revoked_fn *fn, void *arg);
+
+/*
+ * The owner of a session, asked when a session token is shown: app and user come from the session.
+ * false: it is not alive.  Set once, by the daemon.
+ */
+typedef bool auth_session_fn(const char *session_id, const char **ret_app_id,
+			     const char **ret_user_id, void *arg);
+void auth_set_session_lookup(struct auth *a, auth_session_fn *fn, void *arg);
