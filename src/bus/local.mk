@@ -1,1 +1,5 @@
-# src/bus: see src/README.md
+libpreviewd_a_SOURCES += \
+	%reldir%/bus.c %reldir%/bus.h \
+	%reldir%/event.c %reldir%/event.h \
+	%reldir%/journal.c %reldir%/journal.h
+
