@@ -371,12 +371,12 @@ static void on_public_hmr(const struct fetch_result *result, void *arg)
 {
 	struct probe *p = arg;
 
-	p->fetch = fetch_free(p->fetch);
 	if (result->outcome == FETCH_ANSWERED && result->status == 403)
 		warn(p, "blocked_origin",
 		     xasprintf("Next refuses requests of pages on %s, so hot reload will not work: "
 			       "add allowedDevOrigins: ['%s'] to next.config",
 			       p->request.public_host, p->request.public_host));
+	p->fetch = fetch_free(p->fetch);
 	succeed(p);
 }
 
