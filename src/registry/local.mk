@@ -1,1 +1,10 @@
-# src/registry: see src/README.md
+libpreviewd_a_SOURCES += \
+	%reldir%/attach.c \
+	%reldir%/change.c \
+	%reldir%/memory.c \
+	%reldir%/operation.c \
+	%reldir%/owner.c \
+	%reldir%/probe.c %reldir%/probe.h \
+	%reldir%/registry.c %reldir%/registry.h %reldir%/registry_priv.h \
+	%reldir%/url.c %reldir%/url.h \
+	%reldir%/view.c

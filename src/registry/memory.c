@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The registry's memory: users, sessions, slots and attachments, how they are found, and how what
+ * is on its way to the store is told from what is there.
+ */
+#include <string.h>
+#include <strings.h>
+#include <utlist.h>
+
+#include "base/ids.h"
+#include "base/mem.h"
+#include "base/metrics.h"
+#include "registry/registry_priv.h"
+
+static struct user *user_ensure(struct registry *reg, const char *user_id)
+{
+	struct user *u;
+
+	HASH_FIND_STR(reg->users, user_id, u);
+	if (u)
+		return u;
+
+	u = xcalloc(1, sizeof(*u));
+	u->user_id = xstrdup(user_id);
+	HASH_ADD_KEYPTR(hh, reg->users, u->user_id, strlen(u->user_id), u);
+	return u;
+}
+
+static void user_free_if_unused(struct registry *reg, struct user *u)
+{
+	if (u->n_sessions > 0)
+		return;
+	HASH_DEL(reg->users, u);
+	free(u->user_id);
+	free(u);
+}
+
+struct session *session_find(const struct registry *reg, const char *session_id)
+{
+	struct session *s;
+
+	HASH_FIND_STR(reg->sessions, session_id, s);
+	return s;
+}
+
+static bool session_seen_by(const struct session *s, const struct principal *principal,
+			    const struct session_ref *ref)
+{
+	return (!ref->app_id || strcmp(s->app_id, ref->app_id) == 0) &&
+	       principal_sees(principal, s->app_id, s->session_id, s->user->user_id);
+}
+
+/* One sentence for an unknown session and for another's: the difference is nobody's business. */
+static int not_found(const struct session_ref *ref, struct fault *reterr)
+{
+	return fault_set(reterr, FAULT_SESSION_NOT_FOUND, "there is no session '%s'%s%s%s",
+			 ref->session_id, ref->app_id ? " in app '" : "",
+			 ref->app_id ? ref->app_id : "", ref->app_id ? "'" : "");
+}
+
+struct session *session_visible(const struct registry *reg, const struct principal *principal,
+				const struct session_ref *ref, struct fault *reterr)
+{
+	struct session *s = session_find(reg, ref->session_id);
+
+	if (s && s->durable && s->ended_at == 0 && session_seen_by(s, principal, ref))
+		return s;
+	not_found(ref, reterr);
+	return NULL;
+}
+
+int session_writable(const struct registry *reg, const struct principal *principal,
+		     const struct session_ref *ref, struct session **ret, struct fault *reterr)
+{
+	struct session *s = session_find(reg, ref->session_id);
+
+	if (!s) {
+		if (!principal_may_create(principal, ref->app_id, ref->session_id))
+			return not_found(ref, reterr);
+		*ret = NULL;
+		return 0;
+	}
+
+	if (!session_seen_by(s, principal, ref)) {
+		if (principal->admin)
+			return fault_set(reterr, FAULT_SESSION_CONFLICT,
+					 "session '%s' belongs to app '%s' for good", s->session_id,
+					 s->app_id);
+		return not_found(ref, reterr);
+	}
+	*ret = s;
+	return 0;
+}
+
+void session_put_record(const struct session *s, struct store_batch *batch)
+{
+	struct record_session record = {
+		.session_id = s->session_id,
+		.app_id = s->app_id,
+		.user_id = s->user->user_id,
+		.workdir = s->workdir,
+		.meta = s->meta,
+		.created_at = (int64_t)s->created_at,
+	};
+
+	store_put(batch, RECORD_KIND_SESSION, &record);
+}
+
+static struct session *session_insert(struct registry *reg, const char *app_id,
+				      const char *session_id, const char *user_id)
+{
+	struct session *s = xcalloc(1, sizeof(*s));
+
+	s->session_id = xstrdup(session_id);
+	s->app_id = xstrdup(app_id);
+	s->user = user_ensure(reg, user_id);
+	s->user->n_sessions++;
+	DL_APPEND2(s->user->sessions, s, user_prev, user_next);
+	HASH_ADD_KEYPTR(hh, reg->sessions, s->session_id, strlen(s->session_id), s);
+	return s;
+}
+
+void session_free(struct registry *reg, struct session *s)
+{
+	struct user *u = s->user;
+	struct slot *slot, *tmp;
+
+	DL_FOREACH_SAFE(s->slots, slot, tmp)
+	{
+		attachment_free(reg, slot->current);
+		u->n_slots--;
+		free(slot->name);
+		free(slot);
+	}
+	if (s->ended_at)
+		DL_DELETE2(u->ended, s, ended_prev, ended_next);
+	DL_DELETE2(u->sessions, s, user_prev, user_next);
+	HASH_DEL(reg->sessions, s);
+	u->n_sessions--;
+	user_free_if_unused(reg, u);
+	free(s->session_id);
+	free(s->app_id);
+	free(s->workdir);
+	free(s->meta);
+	free(s);
+}
+
+/*
+ * Makes room for one more session of the user by forgetting the one that ended the longest ago.
+ * What is lost with it is its owner's claim to the id.
+ */
+static int user_make_room(struct registry *reg, const char *user_id, struct store_batch *batch,
+			  struct fault *reterr)
+{
+	struct session *oldest = NULL;
+	struct user *u;
+
+	HASH_FIND_STR(reg->users, user_id, u);
+	if (!u || u->n_sessions < reg->settings->limits_sessions_per_user)
+		return 0;
+
+	DL_FOREACH2(u->ended, oldest, ended_next)
+	{
+		if (oldest->pending == 0)
+			break;
+	}
+	if (!oldest)
+		return fault_set(reterr, FAULT_TOO_MANY_SESSIONS,
+				 "user '%s' has %zu sessions, as many as "
+				 "limits.sessions_per_user allows; end one first",
+				 user_id, u->n_sessions);
+
+	store_delete(batch, RECORD_KIND_SESSION,
+		     &(struct record_session){ .session_id = oldest->session_id });
+	store_delete(batch, RECORD_KIND_SEQUENCE,
+		     &(struct record_sequence){ .session_id = oldest->session_id });
+	metric_add(METRIC_SESSIONS_ENDED, -1);
+	session_free(reg, oldest);
+	return 0;
+}
+
+int session_make(struct registry *reg, const struct session_ref *ref, const char *user_id,
+		 struct store_batch *batch, struct session **ret, struct fault *reterr)
+{
+	int r = user_make_room(reg, user_id, batch, reterr);
+
+	if (r < 0)
+		return r;
+
+	*ret = session_insert(reg, ref->app_id, ref->session_id, user_id);
+	(*ret)->created_at = clock_realtime();
+	return 0;
+}
+
+void session_begin_change(struct session *s, struct store_batch *batch)
+{
+	if (!s->durable || s->ended_at || !s->will_live)
+		session_put_record(s, batch);
+	s->will_live = true;
+	s->pending++;
+}
+
+void session_settle(struct registry *reg, struct session *s, int result, bool makes_live)
+{
+	s->pending--;
+
+	if (result < 0 || !makes_live) {
+		/* as it was */
+	} else if (!s->durable) {
+		s->durable = true;
+		metric_inc(METRIC_SESSIONS);
+	} else if (s->ended_at) {
+		s->ended_at = 0;
+		DL_DELETE2(s->user->ended, s, ended_prev, ended_next);
+		metric_inc(METRIC_SESSIONS);
+		metric_add(METRIC_SESSIONS_ENDED, -1);
+	}
+
+	if (s->pending > 0)
+		return;
+	s->will_live = s->durable && s->ended_at == 0;
+	if (!s->durable)
+		session_free(reg, s);
+}
+
+void session_end_in_memory(struct session *s, usec_t ended_at)
+{
+	s->ended_at = ended_at;
+	free(STEAL(s->workdir));
+	free(STEAL(s->meta));
+	DL_APPEND2(s->user->ended, s, ended_prev, ended_next);
+	metric_add(METRIC_SESSIONS, -1);
+	metric_inc(METRIC_SESSIONS_ENDED);
+}
+
+struct slot *slot_find(const struct session *s, const char *name)
+{
+	struct slot *slot;
+
+	DL_FOREACH(s->slots, slot)
+	{
+		if (strcmp(slot->name, name) == 0)
+			return slot;
+	}
+	return NULL;
+}
+
+struct slot *slot_make(struct session *s, const char *name)
+{
+	struct slot *slot = xcalloc(1, sizeof(*slot));
+
+	slot->session = s;
+	slot->name = xstrdup(name);
+	DL_APPEND(s->slots, slot);
+	s->n_slots++;
+	s->user->n_slots++;
+	return slot;
+}
+
+void slot_settle(struct slot *slot)
+{
+	struct session *s = slot->session;
+
+	slot->pending--;
+	if (slot->pending > 0)
+		return;
+
+	slot->will_exist = slot->current != NULL;
+	if (slot->current)
+		return;
+	DL_DELETE(s->slots, slot);
+	s->n_slots--;
+	s->user->n_slots--;
+	free(slot->name);
+	free(slot);
+}
+
+struct attachment *attachment_new_take(struct registry *reg, struct record_attachment *record)
+{
+	struct attachment *a = xcalloc(1, sizeof(*a));
+
+	a->record = record;
+	a->active_at = clock_monotonic();
+	DL_APPEND2(reg->by_port[record->port], a, port_prev, port_next);
+	return a;
+}
+
+struct attachment *attachment_free(struct registry *reg, struct attachment *a)
+{
+	if (!a)
+		return NULL;
+
+	owner_forget(a);
+	DL_DELETE2(reg->by_port[a->record->port], a, port_prev, port_next);
+	free(a->record);
+	free(a);
+	return NULL;
+}
+
+static bool same_host(const char *a, const char *b)
+{
+	return strcasecmp(a, b) == 0 || (host_is_loopback(a) && host_is_loopback(b));
+}
+
+const struct attachment *attachment_of_other_user(const struct registry *reg, const char *host,
+						  uint16_t port, const struct user *user)
+{
+	const struct attachment *a;
+
+	DL_FOREACH2(reg->by_port[port], a, port_next)
+	{
+		if (a->slot->session->user != user && same_host(a->record->host, host))
+			return a;
+	}
+	return NULL;
+}
+
+/*
+ * At start.
+ */
+static int on_session(const void *r, void *arg)
+{
+	const struct record_session *record = r;
+	struct registry *reg = arg;
+	struct session *s =
+		session_insert(reg, record->app_id, record->session_id, record->user_id);
+
+	s->workdir = xstrdup_null(record->workdir);
+	s->meta = xstrdup_null(record->meta);
+	s->created_at = (usec_t)record->created_at;
+	s->ended_at = (usec_t)record->ended_at;
+	s->durable = true;
+	s->will_live = s->ended_at == 0;
+	if (s->ended_at)
+		DL_APPEND2(s->user->ended, s, ended_prev, ended_next);
+	metric_inc(s->ended_at ? METRIC_SESSIONS_ENDED : METRIC_SESSIONS);
+	return 0;
+}
+
+static int on_attachment(const void *r, void *arg)
+{
+	const struct record_attachment *record = r;
+	struct registry *reg = arg;
+	struct session *s = session_find(reg, record->session_id);
+	struct slot *slot;
+
+	/* One batch wrote both, so a lone attachment can only be another's hand in the database. */
+	if (!s || record->port < 0 || record->port > 65535)
+		return 0;
+
+	slot = slot_make(s, record->name);
+	slot->will_exist = true;
+	slot->current = attachment_new_take(reg, record_copy(RECORD_KIND_ATTACHMENT, record));
+	slot->current->slot = slot;
+	metric_inc(METRIC_ATTACHMENTS);
+	return 0;
+}
+
+static int by_end(const struct session *a, const struct session *b)
+{
+	return a->ended_at < b->ended_at ? -1 : a->ended_at > b->ended_at;
+}
+
+int registry_load(struct registry *reg, struct fault *reterr)
+{
+	struct user *u, *tmp;
+	int r;
+
+	r = store_load(reg->deps.store, RECORD_KIND_SESSION, on_session, reg, reterr);
+	if (r < 0)
+		return r;
+	r = store_load(reg->deps.store, RECORD_KIND_ATTACHMENT, on_attachment, reg, reterr);
+	if (r < 0)
+		return r;
+
+	HASH_ITER(hh, reg->users, u, tmp)
+	DL_SORT2(u->ended, by_end, ended_prev, ended_next);
+	return 0;
+}

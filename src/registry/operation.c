@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The life of an operation: it waits for a probe or its turn, is committed, applied and answered.
+ * Whoever asked may lose interest at any time; what the store was given happens all the same.
+ */
+#include <errno.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "registry/registry_priv.h"
+
+LOG_AREA("registry");
+
+static void op_free(struct registry_op *op)
+{
+	DL_DELETE(op->reg->ops, op);
+	store_commit_free(op->commit);
+	probe_free(op->probe);
+	timer_free(op->turn);
+	principal_unref(op->principal);
+	json_free(op->result.value);
+	fault_done(&op->fault);
+	attach_params_done(&op->attach);
+	session_params_done(&op->put);
+	free(op->app_id);
+	free(op->session_id);
+	free(op->label);
+	free(op->url);
+	free(op->probed_address);
+	free(op->probe_json);
+	free(op->ending);
+	free(op);
+}
+
+struct registry_op *registry_op_free(struct registry_op *op)
+{
+	if (!op)
+		return NULL;
+
+	if (op->stage == OP_COMMITTING)
+		op->done = NULL; /* on_committed() frees it */
+	else
+		op_free(op);
+	return NULL;
+}
+
+struct registry_op *op_new(struct registry *reg, struct principal *principal,
+			   const struct session_ref *ref, registry_done_fn *done, void *arg)
+{
+	struct registry_op *op = xcalloc(1, sizeof(*op));
+
+	op->reg = reg;
+	op->principal = principal_ref(principal);
+	op->app_id = xstrdup(ref->app_id);
+	op->session_id = xstrdup(ref->session_id);
+	op->done = done;
+	op->arg = arg;
+	DL_APPEND(reg->ops, op);
+	return op;
+}
+
+void op_finish(struct registry_op *op, int failure)
+{
+	registry_done_fn *done = op->done;
+
+	op->stage = OP_WAITING;
+	if (done)
+		done(failure, &op->result, &op->fault, op->arg);
+	else
+		op_free(op);
+}
+
+static void on_turn(void *arg)
+{
+	struct registry_op *op = arg;
+
+	op_finish(op, op->failure);
+}
+
+void op_finish_later(struct registry_op *op, int failure)
+{
+	op->failure = failure;
+	op->turn = timer_new(op->reg->deps.loop, on_turn, op);
+	timer_set(op->turn, 0);
+}
+
+static void on_committed(int result, void *arg)
+{
+	struct registry_op *op = arg;
+
+	op->commit = store_commit_free(op->commit);
+	op->apply(op, result);
+}
+
+void op_commit(struct registry_op *op, struct store_batch *batch, op_apply_fn *apply)
+{
+	op->stage = OP_COMMITTING;
+	op->apply = apply;
+	op->commit = store_commit_consume(op->reg->deps.store, batch, on_committed, op);
+}
+
+int op_store_failed(struct registry_op *op, int result)
+{
+	log_error_errno(result, "session '%s': the store refused a change, nothing of it was done",
+			op->session_id);
+	if (result == -EAGAIN)
+		fault_set(&op->fault, FAULT_STORE_UNAVAILABLE,
+			  "the store is busy; nothing was changed, try again");
+	else
+		fault_set(&op->fault, FAULT_STORE_UNAVAILABLE,
+			  "the store cannot be written (%s); nothing was changed",
+			  strerror(-result));
+	op->fault.retry_after_seconds = 1;
+	return -fault_errno(FAULT_STORE_UNAVAILABLE);
+}
+
+int registry_refuses_changes(const struct registry *reg, struct fault *reterr)
+{
+	if (!reg->draining)
+		return 0;
+	return fault_set(reterr, FAULT_DRAINING,
+			 "the daemon is shutting down; try again when it is back");
+}
+
+void ops_cancel_waiting(struct registry *reg, const char *session_id, enum fault_code code,
+			const char *sentence)
+{
+	struct registry_op *op, *tmp;
+
+	/* Their answers are told in the loop's next step: nothing is freed under this walk. */
+	DL_FOREACH_SAFE(reg->ops, op, tmp)
+	{
+		if (!op->probe || (session_id && strcmp(op->session_id, session_id) != 0))
+			continue;
+		op->probe = probe_free(op->probe);
+		op_finish_later(op, fault_set(&op->fault, code, "%s", sentence));
+	}
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The registry's own life: start, reload, drain, end.
+ */
+#include "registry/registry.h"
+
+#include <utlist.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metrics.h"
+#include "registry/registry_priv.h"
+#include "registry/url.h"
+
+LOG_AREA("registry");
+
+#define PORTS 65536
+
+/* What a killed daemon left is held against what really listens now. */
+static void reconcile(struct registry *reg)
+{
+	size_t up = 0, down = 0;
+
+	if (!reg->deps.sockdiag || !reg->sessions)
+		return;
+
+	listeners_refresh(reg);
+	for (size_t port = 0; port < PORTS; port++) {
+		const struct attachment *a;
+
+		DL_FOREACH2(reg->by_port[port], a, port_next)
+		{
+			if (!host_is_loopback(a->record->host))
+				continue;
+			if (listener_of(reg, a))
+				up++;
+			else
+				down++;
+		}
+	}
+	if (up + down > 0)
+		log_info("found %zu previews again; the servers of %zu listen, of %zu do not",
+			 up + down, up, down);
+}
+
+static int apply(struct registry *reg, const struct settings *settings, struct fault *reterr)
+{
+	struct hosts *allow;
+	int r;
+
+	r = url_template_check(settings->preview_public_url_template, reterr);
+	if (r < 0)
+		return r;
+	r = hosts_new(settings->preview_allow_hosts, "preview.allow_hosts", &allow, reterr);
+	if (r < 0)
+		return r;
+
+	hosts_free(reg->allow_hosts);
+	reg->allow_hosts = allow;
+	reg->settings = settings;
+	return 0;
+}
+
+int registry_new(const struct registry_deps *deps, const struct settings *settings,
+		 struct registry **ret, struct fault *reterr)
+{
+	scoped(registry_freep) struct registry *reg = xcalloc(1, sizeof(*reg));
+	int r;
+
+	reg->deps = *deps;
+	reg->by_port = xcalloc(PORTS, sizeof(struct attachment *));
+	reg->prober = prober_new(deps->loop, deps->fetcher, deps->jobs, deps->sockdiag);
+
+	r = apply(reg, settings, reterr);
+	if (r < 0)
+		return r;
+	r = registry_load(reg, reterr);
+	if (r < 0)
+		return r;
+	reconcile(reg);
+
+	*ret = STEAL(reg);
+	return 0;
+}
+
+struct registry *registry_free(struct registry *reg)
+{
+	if (!reg)
+		return NULL;
+
+	/* Those nobody waits for any more; the store is gone or will not answer them. */
+	while (reg->ops) {
+		reg->ops->stage = OP_WAITING;
+		registry_op_free(reg->ops);
+	}
+	while (reg->sessions)
+		session_free(reg, reg->sessions);
+	prober_free(reg->prober);
+	hosts_free(reg->allow_hosts);
+	free(reg->listeners);
+	free(reg->by_port);
+	free(reg);
+	return NULL;
+}
+
+int registry_reload(struct registry *reg, const struct settings *settings, struct fault *reterr)
+{
+	return apply(reg, settings, reterr);
+}
+
+void registry_forbid_port(struct registry *reg, uint16_t port)
+{
+	if (reg->n_forbidden_ports < ARRAY_SIZE(reg->forbidden_ports))
+		reg->forbidden_ports[reg->n_forbidden_ports++] = port;
+}
+
+void registry_drain(struct registry *reg)
+{
+	reg->draining = true;
+	ops_cancel_waiting(reg, NULL, FAULT_DRAINING,
+			   "the daemon is shutting down; try again when it is back");
+}

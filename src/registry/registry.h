@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "auth/auth.h"
+#include "auth/principal.h"
+#include "base/cleanup.h"
+#include "base/fault.h"
+#include "bus/bus.h"
+#include "config/settings.h"
+#include "loop/jobs.h"
+#include "loop/loop.h"
+#include "net/fetch.h"
+#include "net/sockdiag.h"
+#include "store/store.h"
+
+struct cJSON;
+
+/*
+ * The registry (seed 003): sessions, and in each its attachments, (session_id, name) →
+ * host:port/path.
+ *
+ * All of it is in memory; the store is the truth at start.  An operation is answered when the store
+ * has it, and its events go out then.  Operations of one session take effect in the order they were
+ * begun to be stored.  Every operation takes the principal it is for and decides what they may:
+ * REST, MCP, Socket.IO and the command line come to the same decisions because they come here.
+ */
+struct registry;
+
+struct registry_deps {
+	struct loop *loop;
+	struct store *store;
+	struct bus *bus;
+	struct auth *auth;
+	struct fetcher *fetcher;
+	struct jobs *jobs;
+	struct sockdiag *sockdiag; /* NULL where the kernel has none */
+};
+
+/* Loads what the store has, and looks which of it listens.  The deps outlive the registry. */
+int registry_new(const struct registry_deps *deps, const struct settings *settings,
+		 struct registry **ret, struct fault *reterr) must_use;
+struct registry *registry_free(struct registry *reg); /* operations must be gone */
+DEFINE_CLEANUP(struct registry *, registry_free)
+
+/* Takes over reloaded settings; on failure (a template, a list of hosts) nothing changes. */
+int registry_reload(struct registry *reg, const struct settings *settings,
+		    struct fault *reterr) must_use;
+
+/* A port that the daemon itself listens on: never a target. */
+void registry_forbid_port(struct registry *reg, uint16_t port);
+
+/* From now on every operation that changes something is refused with FAULT_DRAINING, and attaches
+ * that wait for a server are ended with it. */
+void registry_drain(struct registry *reg);
+
+/*
+ * An operation under way.  Its `done` comes once, from the loop, never before the call that began
+ * it returned.  Freeing the handle means that it doesn't come; what was handed to the store happens
+ * all the same, a probe is cancelled.
+ */
+struct registry_op;
+struct registry_op *registry_op_free(struct registry_op *op);
+DEFINE_CLEANUP(struct registry_op *, registry_op_free)
+
+struct registry_result {
+	bool created;        /* a new one, as against one that replaced or stayed */
+	struct cJSON *value; /* the answer's document: borrowed; detach it to keep it */
+};
+
+/* 0 or a negative errno with a fault; both are borrowed, the fault may be moved out of. */
+typedef void registry_done_fn(int result, struct registry_result *value, struct fault *fault,
+			      void *arg);
+
+/* Which session: its app is checked against the one the session has kept. */
+struct session_ref {
+	const char *app_id;
+	const char *session_id;
+};
+
+/*
+ * Attach: {port, name, path, bash_task_id, host, scheme, health_check, wait_seconds, focus}.  The
+ * session is made if the principal may.  Gives the attachment with "replaced".
+ */
+struct attach_params {
+	unsigned port;
+	char *name;
+	char *path;
+	char *bash_task_id; /* or NULL */
+	char *host;
+	int scheme; /* ATTACH_HTTP, ATTACH_HTTPS */
+	bool health_check;
+	unsigned wait_seconds; /* 0: probe.budget */
+	bool focus;
+};
+
+enum { ATTACH_HTTP, ATTACH_HTTPS };
+
+/* The table of those members, for json_read() and openapi.json; and their defaults. */
+extern const struct json_field attach_fields[];
+void attach_params_init(struct attach_params *p);
+void attach_params_done(struct attach_params *p);
+
+/* Each begins an operation, or gives NULL with a fault where it is refused at once. */
+struct registry_op *registry_attach(struct registry *reg, struct principal *principal,
+				    const struct session_ref *ref,
+				    const struct attach_params *params, registry_done_fn *done,
+				    void *arg, struct fault *reterr);
+
+/* {removed:true, previous} or {removed:false, hint}.  `reason` is as in web_preview:detached. */
+struct registry_op *registry_detach(struct registry *reg, struct principal *principal,
+				    const struct session_ref *ref, const char *name,
+				    registry_done_fn *done, void *arg, struct fault *reterr);
+
+/* PUT of a session: {user_id, workdir, meta}, each optional.  Gives the session. */
+struct session_params {
+	char *user_id;
+	char *workdir;
+	struct cJSON *meta;
+};
+
+extern const struct json_field session_fields[];
+void session_params_done(struct session_params *p);
+
+struct registry_op *registry_session_put(struct registry *reg, struct principal *principal,
+					 const struct session_ref *ref,
+					 const struct session_params *params,
+					 registry_done_fn *done, void *arg, struct fault *reterr);
+
+/* Session end: everything of it detached, its tokens revoked.  {ended, session_id, detached}. */
+struct registry_op *registry_session_end(struct registry *reg, struct principal *principal,
+					 const struct session_ref *ref, registry_done_fn *done,
+					 void *arg, struct fault *reterr);
+
+/*
+ * Reads.  They answer at once from memory; the caller owns `ret`.
+ */
+int registry_session_get(struct registry *reg, const struct principal *principal,
+			 const struct session_ref *ref, struct cJSON **ret,
+			 struct fault *reterr) must_use;
+int registry_list(struct registry *reg, const struct principal *principal,
+		  const struct session_ref *ref, struct cJSON **ret, struct fault *reterr) must_use;
+int registry_get(struct registry *reg, const struct principal *principal,
+		 const struct session_ref *ref, const char *name, struct cJSON **ret,
+		 struct fault *reterr) must_use;
+
+/* "Somebody is looking": resets the idle clock.  Gives the attachment. */
+int registry_touch(struct registry *reg, const struct principal *principal,
+		   const struct session_ref *ref, const char *name, struct cJSON **ret,
+		   struct fault *reterr) must_use;
+
+/* For polling clients: never a failure but a wrong parameter.  `session_id` and `name` as sent. */
+int registry_lookup(struct registry *reg, const struct principal *principal,
+		    const struct session_ref *ref, const char *name, struct cJSON **ret,
+		    struct fault *reterr) must_use;
+
+/* All that the principal may see, over sessions: {previews, next}.  `after` NULL: from the start.
+ */
+int registry_list_all(struct registry *reg, const struct principal *principal, unsigned limit,
+		      const char *after, struct cJSON **ret, struct fault *reterr) must_use;
+
+/* GET /health/web_preview */
+struct cJSON *registry_health(struct registry *reg);
+
+/*
+ * For event streams: whether the principal may follow the session, FAULT_SESSION_NOT_FOUND if not.
+ * `app_id` NULL: whatever the session's is.  One who may make it may wait for a session to come.
+ */
+int registry_may_follow(struct registry *reg, const struct principal *principal, const char *app_id,
+			const char *session_id, struct fault *reterr) must_use;
+
+/* The payload of preview:snapshot, but for preview_seq and ts; the caller owns it. */
+struct cJSON *registry_snapshot(struct registry *reg, const char *session_id);
+
+/* For minting: the session's own app and owner.  Borrowed until the loop's next step. */
+int registry_session_owner(struct registry *reg, const struct principal *principal,
+			   const struct session_ref *ref, const char **ret_user_id,
+			   struct fault *reterr) must_use;
+
+/* An auth_session_fn over the registry: the owner of a living session. */
+bool registry_session_lookup(const char *session_id, const char **ret_app_id,
+			     const char **ret_user_id, void *registry);
