@@ -9,6 +9,7 @@
 #include "auth/principal.h"
 #include "base/cleanup.h"
 #include "base/fault.h"
+#include "base/json.h"
 #include "bus/bus.h"
 #include "config/settings.h"
 #include "loop/jobs.h"
@@ -16,8 +17,6 @@
 #include "net/fetch.h"
 #include "net/sockdiag.h"
 #include "store/store.h"
-
-struct cJSON;
 
 /*
  * The registry (seed 003): sessions, and in each its attachments, (session_id, name) →
@@ -68,7 +67,7 @@ DEFINE_CLEANUP(struct registry_op *, registry_op_free)
 
 struct registry_result {
 	bool created;        /* a new one, as against one that replaced or stayed */
-	struct cJSON *value; /* the answer's document: borrowed; detach it to keep it */
+	cJSON *value; /* the answer's document: borrowed; detach it to keep it */
 };
 
 /* 0 or a negative errno with a fault; both are borrowed, the fault may be moved out of. */
@@ -119,7 +118,7 @@ struct registry_op *registry_detach(struct registry *reg, struct principal *prin
 struct session_params {
 	char *user_id;
 	char *workdir;
-	struct cJSON *meta;
+	cJSON *meta;
 };
 
 extern const struct json_field session_fields[];
@@ -139,31 +138,31 @@ struct registry_op *registry_session_end(struct registry *reg, struct principal 
  * Reads.  They answer at once from memory; the caller owns `ret`.
  */
 int registry_session_get(struct registry *reg, const struct principal *principal,
-			 const struct session_ref *ref, struct cJSON **ret,
+			 const struct session_ref *ref, cJSON **ret,
 			 struct fault *reterr) must_use;
 int registry_list(struct registry *reg, const struct principal *principal,
-		  const struct session_ref *ref, struct cJSON **ret, struct fault *reterr) must_use;
+		  const struct session_ref *ref, cJSON **ret, struct fault *reterr) must_use;
 int registry_get(struct registry *reg, const struct principal *principal,
-		 const struct session_ref *ref, const char *name, struct cJSON **ret,
+		 const struct session_ref *ref, const char *name, cJSON **ret,
 		 struct fault *reterr) must_use;
 
 /* "Somebody is looking": resets the idle clock.  Gives the attachment. */
 int registry_touch(struct registry *reg, const struct principal *principal,
-		   const struct session_ref *ref, const char *name, struct cJSON **ret,
+		   const struct session_ref *ref, const char *name, cJSON **ret,
 		   struct fault *reterr) must_use;
 
 /* For polling clients: never a failure but a wrong parameter.  `session_id` and `name` as sent. */
 int registry_lookup(struct registry *reg, const struct principal *principal,
-		    const struct session_ref *ref, const char *name, struct cJSON **ret,
+		    const struct session_ref *ref, const char *name, cJSON **ret,
 		    struct fault *reterr) must_use;
 
 /* All that the principal may see, over sessions: {previews, next}.  `after` NULL: from the start.
  */
 int registry_list_all(struct registry *reg, const struct principal *principal, unsigned limit,
-		      const char *after, struct cJSON **ret, struct fault *reterr) must_use;
+		      const char *after, cJSON **ret, struct fault *reterr) must_use;
 
 /* GET /health/web_preview */
-struct cJSON *registry_health(struct registry *reg);
+cJSON *registry_health(struct registry *reg);
 
 /*
  * For event streams: whether the principal may follow the session, FAULT_SESSION_NOT_FOUND if not.
@@ -173,7 +172,7 @@ int registry_may_follow(struct registry *reg, const struct principal *principal,
 			const char *session_id, struct fault *reterr) must_use;
 
 /* The payload of preview:snapshot, but for preview_seq and ts; the caller owns it. */
-struct cJSON *registry_snapshot(struct registry *reg, const char *session_id);
+cJSON *registry_snapshot(struct registry *reg, const char *session_id);
 
 /* For minting: the session's own app and owner.  Borrowed until the loop's next step. */
 int registry_session_owner(struct registry *reg, const struct principal *principal,
