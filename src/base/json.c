@@ -1,0 +1,633 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * JSON from outside, by the letter of RFC 8259, and tables that read it into structs.
+ *
+ * cJSON builds the tree but is lenient ("01", raw control characters, half a surrogate pair, bytes
+ * that aren't UTF-8) and its strings end at a NUL.  So a small scanner looks at the bytes first and
+ * lets only strict text through; what two parsers could read in two ways never gets in.
+ */
+#include "base/json.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/ids.h"
+#include "base/mem.h"
+#include "base/parse.h"
+#include "base/strbuf.h"
+
+/* cJSON copies a number into 64 bytes before it reads it. */
+#define NUMBER_LENGTH_MAX 63
+
+/* An integer up to here is printed by cJSON in plain digits; also exact in a double. */
+#define PLAIN_INTEGER_MAX UINT64_C(999999999999999)
+
+struct scan {
+	const char *at;
+	const char *end;
+	unsigned depth;
+	const char *problem;
+};
+
+static bool scan_value(struct scan *s);
+
+static bool refuse(struct scan *s, const char *problem)
+{
+	if (!s->problem)
+		s->problem = problem;
+	return false;
+}
+
+/* The next byte, or NUL at the end: a NUL has no place in JSON, so the two need no difference. */
+static char peek(const struct scan *s)
+{
+	return s->at < s->end ? *s->at : '\0';
+}
+
+static bool take(struct scan *s, char c)
+{
+	if (s->at == s->end || *s->at != c)
+		return false;
+	s->at++;
+	return true;
+}
+
+static void skip_blanks(struct scan *s)
+{
+	while (peek(s) == ' ' || peek(s) == '\t' || peek(s) == '\n' || peek(s) == '\r')
+		s->at++;
+}
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+static bool take_digits(struct scan *s)
+{
+	if (!is_digit(peek(s)))
+		return refuse(s, "a digit is missing in a number");
+	while (is_digit(peek(s)))
+		s->at++;
+	return true;
+}
+
+static bool scan_number(struct scan *s)
+{
+	const char *start = s->at;
+
+	take(s, '-');
+	if (!take(s, '0') && !take_digits(s))
+		return false;
+	if (is_digit(peek(s)))
+		return refuse(s, "a number starts with a zero");
+	if (take(s, '.') && !take_digits(s))
+		return false;
+	if (take(s, 'e') || take(s, 'E')) {
+		if (!take(s, '+'))
+			take(s, '-');
+		if (!take_digits(s))
+			return false;
+	}
+	return s->at - start <= NUMBER_LENGTH_MAX || refuse(s, "a number is too long");
+}
+
+static int hex_digit(char c)
+{
+	if (is_digit(c))
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+/* Four hexadecimal digits, behind "\u". */
+static bool take_code_unit(struct scan *s, unsigned *ret)
+{
+	*ret = 0;
+	for (size_t i = 0; i < 4; i++, s->at++) {
+		const int digit = hex_digit(peek(s));
+
+		if (digit < 0)
+			return refuse(s, "\\u wants four hexadecimal digits");
+		*ret = *ret << 4 | (unsigned)digit;
+	}
+	return true;
+}
+
+static bool scan_unicode_escape(struct scan *s)
+{
+	unsigned unit, low;
+
+	if (!take_code_unit(s, &unit))
+		return false;
+	if (unit == 0)
+		return refuse(s, "a string holds \\u0000");
+	if (unit >= 0xdc00 && unit <= 0xdfff)
+		return refuse(s, "half a surrogate pair");
+	if (unit < 0xd800 || unit > 0xdbff)
+		return true;
+
+	if (!take(s, '\\') || !take(s, 'u'))
+		return refuse(s, "half a surrogate pair");
+	if (!take_code_unit(s, &low))
+		return false;
+	return (low >= 0xdc00 && low <= 0xdfff) || refuse(s, "half a surrogate pair");
+}
+
+static bool scan_string(struct scan *s)
+{
+	if (!take(s, '"'))
+		return refuse(s, "a string is expected");
+
+	while (!take(s, '"')) {
+		if (s->at == s->end)
+			return refuse(s, "a string has no end");
+		if ((unsigned char)*s->at < 0x20)
+			return refuse(s, "a control character in a string");
+		if (!take(s, '\\')) {
+			s->at++;
+			continue;
+		}
+		if (take(s, 'u')) {
+			if (!scan_unicode_escape(s))
+				return false;
+			continue;
+		}
+		if (peek(s) == '\0' || !strchr("\"\\/bfnrt", peek(s)))
+			return refuse(s, "an unknown escape in a string");
+		s->at++;
+	}
+	return true;
+}
+
+static bool scan_member(struct scan *s)
+{
+	if (!scan_string(s))
+		return false;
+	skip_blanks(s);
+	if (!take(s, ':'))
+		return refuse(s, "':' is expected");
+	return scan_value(s);
+}
+
+/* What stands between brackets, `scan_item` each. */
+static bool scan_items(struct scan *s, char close, bool (*scan_item)(struct scan *s))
+{
+	if (++s->depth > JSON_DEPTH_MAX)
+		return refuse(s, "nested too deep");
+
+	skip_blanks(s);
+	if (!take(s, close)) {
+		do {
+			skip_blanks(s);
+			if (!scan_item(s))
+				return false;
+			skip_blanks(s);
+		} while (take(s, ','));
+		if (!take(s, close))
+			return refuse(s, "',' or a closing bracket is expected");
+	}
+	s->depth--;
+	return true;
+}
+
+static bool scan_word(struct scan *s, const char *word)
+{
+	const size_t len = strlen(word);
+
+	if ((size_t)(s->end - s->at) < len || memcmp(s->at, word, len) != 0)
+		return refuse(s, "a value is expected");
+	s->at += len;
+	return true;
+}
+
+static bool scan_value(struct scan *s)
+{
+	skip_blanks(s);
+	if (take(s, '{'))
+		return scan_items(s, '}', scan_member);
+	if (take(s, '['))
+		return scan_items(s, ']', scan_value);
+
+	switch (peek(s)) {
+	case '"':
+		return scan_string(s);
+	case 't':
+		return scan_word(s, "true");
+	case 'f':
+		return scan_word(s, "false");
+	case 'n':
+		return scan_word(s, "null");
+	default:
+		if (peek(s) == '-' || is_digit(peek(s)))
+			return scan_number(s);
+		return refuse(s, "a value is expected");
+	}
+}
+
+static bool scan_text(struct scan *s)
+{
+	if (!scan_value(s))
+		return false;
+	skip_blanks(s);
+	return s->at == s->end || refuse(s, "something stands behind the value");
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* A name that two members of the object share, or NULL.  Sorted: a client chooses how many. */
+static const char *duplicate_member(const cJSON *object)
+{
+	const size_t n = (size_t)cJSON_GetArraySize(object);
+	scoped(freep) const char **names = xcalloc(n, sizeof(*names));
+	const cJSON *member;
+	size_t at = 0;
+
+	cJSON_ArrayForEach(member, object) names[at++] = member->string;
+	qsort(names, n, sizeof(*names), compare_names);
+	for (size_t i = 1; i < n; i++)
+		if (strcmp(names[i - 1], names[i]) == 0)
+			return names[i];
+	return NULL;
+}
+
+/* What only the tree shows, since names may be written with escapes. */
+static int check_tree(const cJSON *j, struct fault *reterr)
+{
+	const char *twice = cJSON_IsObject(j) ? duplicate_member(j) : NULL;
+	const cJSON *child;
+
+	if (twice)
+		return fault_set(reterr, FAULT_BAD_JSON, "The member '%s' is there twice", twice);
+	if (cJSON_IsNumber(j) && !isfinite(j->valuedouble))
+		return fault_set(reterr, FAULT_BAD_JSON, "A number is too large");
+
+	cJSON_ArrayForEach(child, j)
+	{
+		int r = check_tree(child, reterr);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int json_parse(const char *text, size_t len, cJSON **ret, struct fault *reterr)
+{
+	struct scan s = { .at = text, .end = text + len };
+	scoped(json_freep) cJSON *j = NULL;
+	int r;
+
+	if (!utf8_is_valid(text, len))
+		return fault_set(reterr, FAULT_BAD_JSON, "The text is not UTF-8");
+	if (!scan_text(&s))
+		return fault_set(reterr, FAULT_BAD_JSON, "Not JSON at byte %zu: %s",
+				 (size_t)(s.at - text), s.problem);
+
+	j = cJSON_ParseWithLength(text, len);
+	if (!j)
+		return fault_set(reterr, FAULT_BAD_JSON, "The text is not JSON");
+	r = check_tree(j, reterr);
+	if (r < 0)
+		return r;
+
+	*ret = STEAL(j);
+	return 0;
+}
+
+static unsigned upper_bound(const struct json_field *f)
+{
+	return f->max ? f->max : UINT_MAX;
+}
+
+static bool in_range(const struct json_field *f, size_t n)
+{
+	return n >= f->min && n <= upper_bound(f);
+}
+
+/* "must be a string of 1 to 512 bytes" */
+static int bad_length(const struct json_field *f, const char *what, const char *unit,
+		      struct fault *reterr)
+{
+	if (f->min == 0 && f->max == 0)
+		return fault_field(reterr, f->name, "must be %s", what);
+	if (f->min == 0)
+		return fault_field(reterr, f->name, "must be %s of at most %u %s", what, f->max,
+				   unit);
+	if (f->max == 0)
+		return fault_field(reterr, f->name, "must be %s of at least %u %s", what, f->min,
+				   unit);
+	return fault_field(reterr, f->name, "must be %s of %u to %u %s", what, f->min, f->max,
+			   unit);
+}
+
+static void put_string(void *at, const char *s)
+{
+	char **to = at;
+
+	free(*to);
+	*to = xstrdup(s);
+}
+
+static int read_string(const cJSON *j, const struct json_field *f, void *at, struct fault *reterr)
+{
+	if (!cJSON_IsString(j) || !in_range(f, strlen(j->valuestring)))
+		return bad_length(f, "a string", "bytes", reterr);
+	put_string(at, j->valuestring);
+	return 0;
+}
+
+static int read_id(const cJSON *j, const struct json_field *f, void *at, struct fault *reterr)
+{
+	if (!cJSON_IsString(j) || !id_is_valid(j->valuestring))
+		return fault_field(reterr, f->name, "must be 1 to %d of A-Z a-z 0-9 . _ : @ -",
+				   ID_LENGTH_MAX);
+	put_string(at, j->valuestring);
+	return 0;
+}
+
+static int read_name(const cJSON *j, const struct json_field *f, void *at, struct fault *reterr)
+{
+	if (!cJSON_IsString(j) || !name_is_valid(j->valuestring))
+		return fault_field(reterr, f->name, "must be 1 to %d of A-Z a-z 0-9 . _ -",
+				   NAME_LENGTH_MAX);
+	put_string(at, j->valuestring);
+	return 0;
+}
+
+static int read_bool(const cJSON *j, const struct json_field *f, void *at, struct fault *reterr)
+{
+	if (!cJSON_IsBool(j))
+		return fault_field(reterr, f->name, "must be true or false");
+	*(bool *)at = cJSON_IsTrue(j);
+	return 0;
+}
+
+static int read_uint(const cJSON *j, const struct json_field *f, void *at, struct fault *reterr)
+{
+	const double n = cJSON_IsNumber(j) ? j->valuedouble : -1;
+
+	/* -1 is no number here; the range comes first, for what the cast can hold. */
+	if (n < 0 || n < f->min || n > upper_bound(f) || n != (double)(unsigned)n)
+		return fault_field(reterr, f->name, "must be a whole number from %u to %u", f->min,
+				   upper_bound(f));
+	*(unsigned *)at = (unsigned)n;
+	return 0;
+}
+
+static int bad_choice(const struct json_field *f, struct fault *reterr)
+{
+	scoped(strbuf_done) struct strbuf names = strbuf_init(STRBUF_UNLIMITED);
+
+	for (size_t i = 0; f->choices[i]; i++)
+		strbuf_printf(&names, "%s%s", i > 0 ? ", " : "", f->choices[i]);
+	return fault_field(reterr, f->name, "must be one of %s", strbuf_str(&names));
+}
+
+static int read_enum(const cJSON *j, const struct json_field *f, void *at, struct fault *reterr)
+{
+	for (size_t i = 0; cJSON_IsString(j) && f->choices[i]; i++) {
+		if (strcmp(f->choices[i], j->valuestring) == 0) {
+			*(int *)at = (int)i;
+			return 0;
+		}
+	}
+	return bad_choice(f, reterr);
+}
+
+static int read_object(const cJSON *j, const struct json_field *f, void *at, struct fault *reterr)
+{
+	scoped(freep) char *printed = cJSON_IsObject(j) ? json_print(j) : NULL;
+	cJSON **to = at;
+
+	if (!printed || !in_range(f, strlen(printed)))
+		return bad_length(f, "an object", "bytes", reterr);
+	json_free(*to);
+	*to = cJSON_Duplicate(j, /* recurse= */ true);
+	/* The copy brings its name along, which adding it elsewhere would only confuse. */
+	free((*to)->string);
+	(*to)->string = NULL;
+	return 0;
+}
+
+static int read_strings(const cJSON *j, const struct json_field *f, void *at, struct fault *reterr)
+{
+	const size_t n = cJSON_IsArray(j) ? (size_t)cJSON_GetArraySize(j) : 0;
+	scoped(strv_freep) char **list = xcalloc(n + 1, sizeof(*list));
+	char ***to = at;
+	const cJSON *item;
+	size_t filled = 0;
+
+	if (!cJSON_IsArray(j) || !in_range(f, n))
+		return bad_length(f, "a list", "strings", reterr);
+	cJSON_ArrayForEach(item, j)
+	{
+		if (!cJSON_IsString(item))
+			return bad_length(f, "a list", "strings", reterr);
+		list[filled++] = xstrdup(item->valuestring);
+	}
+	strv_free(*to);
+	*to = STEAL(list);
+	return 0;
+}
+
+typedef int read_fn(const cJSON *j, const struct json_field *f, void *at, struct fault *reterr);
+
+static const struct {
+	read_fn *read;
+	const char *schema_type;
+	const char *least, *most; /* the schema's words for min and max; NULL when it has none */
+	const char *pattern;
+} types[] = {
+	/* clang-format off */
+	[JSON_STRING]  = { read_string,  "string",  "minLength", "maxLength", NULL },
+	[JSON_ID]      = { read_id,      "string",  NULL, NULL, "^(?!\\.{1,2}$)[A-Za-z0-9._:@-]{1,128}$" },
+	[JSON_NAME]    = { read_name,    "string",  NULL, NULL, "^(?!\\.{1,2}$)[A-Za-z0-9._-]{1,64}$" },
+	[JSON_BOOL]    = { read_bool,    "boolean", NULL, NULL, NULL },
+	[JSON_UINT]    = { read_uint,    "integer", "minimum", "maximum", NULL },
+	[JSON_ENUM]    = { read_enum,    "string",  NULL, NULL, NULL },
+	[JSON_OBJECT]  = { read_object,  "object",  NULL, NULL, NULL },
+	[JSON_STRINGS] = { read_strings, "array",   "minItems", "maxItems", NULL },
+	/* clang-format on */
+};
+
+static int read_field(const cJSON *object, const struct json_field *f, void *ret,
+		      struct fault *reterr)
+{
+	const cJSON *j = cJSON_GetObjectItemCaseSensitive(object, f->name);
+
+	if (!j)
+		return f->required ? fault_field(reterr, f->name, "is required") : 0;
+	if (f->nullable && cJSON_IsNull(j))
+		return 0;
+	return types[f->type].read(j, f, (char *)ret + f->offset, reterr);
+}
+
+static bool is_known(const struct json_field *fields, const char *name)
+{
+	for (const struct json_field *f = fields; f->name; f++)
+		if (strcmp(f->name, name) == 0)
+			return true;
+	return false;
+}
+
+int json_read(const cJSON *object, const struct json_field *fields, void *ret, struct fault *reterr)
+{
+	const cJSON *member;
+	int r = 0;
+
+	if (!cJSON_IsObject(object))
+		return fault_set(reterr, FAULT_INVALID_FIELD, "A JSON object is expected");
+
+	for (const struct json_field *f = fields; f->name; f++)
+		if (read_field(object, f, ret, reterr) < 0)
+			r = -EINVAL;
+	cJSON_ArrayForEach(member, object)
+	{
+		if (!is_known(fields, member->string))
+			r = fault_field(reterr, member->string, "is not known here");
+	}
+	return r;
+}
+
+void json_fields_done(const struct json_field *fields, void *of)
+{
+	for (const struct json_field *f = fields; f->name; f++) {
+		void *at = (char *)of + f->offset;
+
+		switch (f->type) {
+		case JSON_STRING:
+		case JSON_ID:
+		case JSON_NAME:
+			free(*(char **)at);
+			*(char **)at = NULL;
+			break;
+		case JSON_OBJECT:
+			*(cJSON **)at = json_free(*(cJSON **)at);
+			break;
+		case JSON_STRINGS:
+			*(char ***)at = strv_free(*(char ***)at);
+			break;
+		case JSON_BOOL:
+		case JSON_UINT:
+		case JSON_ENUM:
+			break;
+		}
+	}
+}
+
+static void schema_add_type(cJSON *schema, const struct json_field *f)
+{
+	const char *type = types[f->type].schema_type;
+	cJSON *either;
+
+	if (!f->nullable) {
+		cJSON_AddStringToObject(schema, "type", type);
+		return;
+	}
+	either = cJSON_AddArrayToObject(schema, "type");
+	cJSON_AddItemToArray(either, cJSON_CreateString(type));
+	cJSON_AddItemToArray(either, cJSON_CreateString("null"));
+}
+
+/* The schema counts characters where json_read() counts bytes: it allows no less. */
+static void schema_add_bounds(cJSON *schema, const struct json_field *f)
+{
+	if (types[f->type].least && (f->min > 0 || f->type == JSON_UINT))
+		cJSON_AddNumberToObject(schema, types[f->type].least, f->min);
+	if (types[f->type].most && (f->max > 0 || f->type == JSON_UINT))
+		cJSON_AddNumberToObject(schema, types[f->type].most, upper_bound(f));
+	if (types[f->type].pattern)
+		cJSON_AddStringToObject(schema, "pattern", types[f->type].pattern);
+}
+
+static void schema_add_choices(cJSON *schema, const struct json_field *f)
+{
+	cJSON *choices = cJSON_AddArrayToObject(schema, "enum");
+
+	for (size_t i = 0; f->choices[i]; i++)
+		cJSON_AddItemToArray(choices, cJSON_CreateString(f->choices[i]));
+	if (f->nullable)
+		cJSON_AddItemToArray(choices, cJSON_CreateNull());
+}
+
+static cJSON *field_schema(const struct json_field *f)
+{
+	cJSON *schema = cJSON_CreateObject();
+
+	schema_add_type(schema, f);
+	schema_add_bounds(schema, f);
+	if (f->type == JSON_ENUM)
+		schema_add_choices(schema, f);
+	if (f->type == JSON_STRINGS)
+		cJSON_AddStringToObject(cJSON_AddObjectToObject(schema, "items"), "type", "string");
+	if (f->help)
+		cJSON_AddStringToObject(schema, "description", f->help);
+	return schema;
+}
+
+cJSON *json_fields_schema(const struct json_field *fields)
+{
+	cJSON *schema = cJSON_CreateObject();
+	cJSON *properties, *required = cJSON_CreateArray();
+
+	cJSON_AddStringToObject(schema, "type", "object");
+	properties = cJSON_AddObjectToObject(schema, "properties");
+	for (const struct json_field *f = fields; f->name; f++) {
+		cJSON_AddItemToObject(properties, f->name, field_schema(f));
+		if (f->required)
+			cJSON_AddItemToArray(required, cJSON_CreateString(f->name));
+	}
+	cJSON_AddItemToObject(schema, "required", required);
+	cJSON_AddFalseToObject(schema, "additionalProperties");
+	return schema;
+}
+
+char *json_print(const cJSON *j)
+{
+	return cJSON_PrintUnformatted(j);
+}
+
+void json_add_string(cJSON *object, const char *name, const char *value)
+{
+	if (value)
+		cJSON_AddStringToObject(object, name, value);
+	else
+		cJSON_AddNullToObject(object, name);
+}
+
+void json_add_u64(cJSON *object, const char *name, uint64_t value)
+{
+	char digits[24];
+
+	if (value <= PLAIN_INTEGER_MAX) {
+		cJSON_AddNumberToObject(object, name, (double)value);
+		return;
+	}
+	/* A double would round it and be printed with an exponent. */
+	snprintf(digits, sizeof(digits), "%" PRIu64, value);
+	cJSON_AddRawToObject(object, name, digits);
+}
+
+void json_add_time(cJSON *object, const char *name, uint64_t realtime_usec)
+{
+	char text[CLOCK_TEXT_SIZE];
+
+	json_add_string(object, name, realtime_usec ? clock_format(realtime_usec, text) : NULL);
+}
+
+const char *json_string(const cJSON *object, const char *name)
+{
+	return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
+}
