@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Files beneath a directory descriptor.  A file that is written is there whole, also after a power
+ * cut, or isn't there.
+ */
+#include "base/files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/ids.h"
+#include "base/mem.h"
+
+#define READ_STEP 4096
+
+static int make_directory(const char *path, mode_t mode)
+{
+	struct stat st;
+
+	if (mkdir(path, mode) == 0)
+		return 0;
+	if (errno != EEXIST)
+		return -errno;
+
+	/* What is there may be a symbolic link to a directory: good enough. */
+	if (stat(path, &st) < 0)
+		return -errno;
+	return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+}
+
+int mkdir_parents(const char *path, mode_t mode)
+{
+	scoped(freep) char *prefix = xstrdup(path);
+
+	for (char *slash = prefix; *slash && (slash = strchr(slash + 1, '/'));) {
+		int r;
+
+		*slash = '\0';
+		r = make_directory(prefix, 0755);
+		*slash = '/';
+		if (r < 0)
+			return r;
+	}
+	return make_directory(path, mode);
+}
+
+int open_directory(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static ssize_t read_some(int fd, char *to, size_t len)
+{
+	ssize_t n;
+
+	do {
+		n = read(fd, to, len);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
+int read_file_at(int dirfd, const char *path, size_t max, char **ret, size_t *ret_len)
+{
+	scoped(closep) int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
+	scoped(freep) char *text = NULL;
+	size_t len = 0;
+
+	if (fd < 0)
+		return -errno;
+
+	/* By reading and not by st_size: files of /proc have none, and others may grow meanwhile.
+	 */
+	for (;;) {
+		ssize_t n;
+
+		text = xrealloc(text, len + READ_STEP + 1);
+		n = read_some(fd, text + len, READ_STEP);
+		if (n < 0)
+			return (int)n;
+		if (n == 0)
+			break;
+		len += (size_t)n;
+		if (len > max)
+			return -EMSGSIZE;
+	}
+	text[len] = '\0';
+	*ret = STEAL(text);
+	if (ret_len)
+		*ret_len = len;
+	return 0;
+}
+
+static int write_all(int fd, const char *data, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = write(fd, data, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		data += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static int fill_file(int fd, const void *data, size_t len, mode_t mode)
+{
+	int r = write_all(fd, data, len);
+
+	if (r < 0)
+		return r;
+	/* The mode is the caller's word, not the umask's. */
+	if (fchmod(fd, mode) < 0 || fsync(fd) < 0)
+		return -errno;
+	return 0;
+}
+
+/* The directory that holds `name`: a rename lasts when that is on disk. */
+static int sync_parent(int dirfd, const char *name)
+{
+	const char *slash = strrchr(name, '/');
+	scoped(freep) char *parent =
+		slash ? xstrndup(name, slash == name ? 1 : (size_t)(slash - name)) : xstrdup(".");
+	scoped(closep) int fd = openat(dirfd, parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || fsync(fd) < 0)
+		return -errno;
+	return 0;
+}
+
+int write_file_at(int dirfd, const char *name, const void *data, size_t len, mode_t mode)
+{
+	char suffix[17];
+	scoped(freep) char *temporary = NULL;
+	scoped(closep) int fd = -1;
+	int r;
+
+	random_hex(suffix, (sizeof(suffix) - 1) / 2);
+	temporary = xasprintf("%s.%s.tmp", name, suffix);
+	fd = openat(dirfd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+
+	r = fill_file(fd, data, len, mode);
+	if (r >= 0 && renameat(dirfd, temporary, dirfd, name) < 0)
+		r = -errno;
+	if (r < 0) {
+		unlinkat(dirfd, temporary, 0);
+		return r;
+	}
+	return sync_parent(dirfd, name);
+}
