@@ -12,3 +12,8 @@ libpreviewd_a_SOURCES += \
 	%reldir%/metrics.c %reldir%/metrics.h %reldir%/metrics.def \
 	%reldir%/parse.c %reldir%/parse.h \
 	%reldir%/strbuf.c %reldir%/strbuf.h
+
+UNIT_TESTS += \
+	tests/unit/test_base_json \
+	tests/unit/test_base_system \
+	tests/unit/test_base_text
