@@ -116,9 +116,8 @@ struct http_chunked {
 };
 
 enum http_chunked_step {
-	HTTP_CHUNKED_MORE, /* all of it was taken; more bytes are needed */
-	HTTP_CHUNKED_DATA, /* `ret_data` has some of the body, never empty; call again with the rest
-			    */
+	HTTP_CHUNKED_MORE, /* all was taken; more bytes are needed */
+	HTTP_CHUNKED_DATA, /* `ret_data` has some of the body, never empty; there may be more */
 	HTTP_CHUNKED_END,  /* what follows is the next request */
 };
 
