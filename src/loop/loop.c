@@ -247,8 +247,9 @@ struct event_base *loop_base(struct loop *loop)
 void loop_defer(struct loop *loop, loop_fn *fn, void *arg)
 {
 	const bool first = STAILQ_EMPTY(&loop->deferred);
+	struct call *call = call_new(fn, arg);
 
-	STAILQ_INSERT_TAIL(&loop->deferred, call_new(fn, arg), entry);
+	STAILQ_INSERT_TAIL(&loop->deferred, call, entry);
 	/* In the same turn of the loop, behind what is active already; see on_deferred(). */
 	if (first && !loop->in_deferred)
 		event_active(loop->deferred_event, EV_TIMEOUT, 0);
