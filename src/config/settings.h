@@ -48,8 +48,9 @@ enum { STORE_SYNCHRONOUS_FULL, STORE_SYNCHRONOUS_NORMAL };
 enum { SOCKET_MODE_0600, SOCKET_MODE_0660, SOCKET_MODE_0666 };
 
 struct settings_sources {
-	const char *config_path;       /* --config; NULL: the default places, where a missing file is fine */
-	const char *const *overrides;  /* "section.key=value" of the command line; ends with NULL */
+	/* --config; NULL: the default places, where a missing file is fine */
+	const char *config_path;
+	const char *const *overrides; /* "section.key=value" of the command line; ends with NULL */
 	const char *const *environment; /* environ: PREVIEWD_SECTION_KEY */
 };
 
