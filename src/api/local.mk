@@ -1,1 +1,11 @@
-# src/api: see src/README.md
+libpreviewd_a_SOURCES += \
+	%reldir%/api.c %reldir%/api.h %reldir%/api_priv.h \
+	%reldir%/dispatch.c \
+	%reldir%/events.c \
+	%reldir%/guard.c \
+	%reldir%/openapi.c \
+	%reldir%/previews.c \
+	%reldir%/reply.c \
+	%reldir%/routes.def \
+	%reldir%/system.c \
+	%reldir%/tokens.c

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The surface's own life, and its table of routes.
+ */
+#include "api/api.h"
+
+#include <utlist.h>
+
+#include "api/api_priv.h"
+#include "base/mem.h"
+
+const struct route routes[] = {
+#define ROUTE(id, method, pattern, access, scopes, fields, summary) \
+	{ #id, method, pattern, ACCESS_##access, scopes, fields, route_##id, summary },
+#include "api/routes.def"
+#undef ROUTE
+};
+
+const size_t n_routes = ARRAY_SIZE(routes);
+
+int api_new(const struct api_deps *deps, const struct settings *settings, struct api **ret,
+	    struct fault *reterr)
+{
+	scoped(api_freep) struct api *api = xcalloc(1, sizeof(*api));
+	struct http_route table[ARRAY_SIZE(routes)];
+	int r;
+
+	api->deps = *deps;
+	api->started = clock_monotonic();
+	api->openapi = openapi_document();
+
+	for (size_t i = 0; i < n_routes; i++)
+		table[i] = (struct http_route){ routes[i].method, routes[i].pattern };
+	api->router = http_router_new(table, n_routes);
+
+	r = api_reload(api, settings, reterr);
+	if (r < 0)
+		return r;
+	auth_on_revoked(deps->auth, streams_on_token_revoked, api);
+
+	*ret = STEAL(api);
+	return 0;
+}
+
+struct api *api_free(struct api *api)
+{
+	if (!api)
+		return NULL;
+
+	streams_end(api);
+	http_router_free(api->router);
+	guard_done(api);
+	bytes_unref(api->openapi);
+	free(api);
+	return NULL;
+}
+
+int api_reload(struct api *api, const struct settings *settings, struct fault *reterr)
+{
+	int r = guard_new(api, settings, reterr);
+
+	if (r < 0)
+		return r;
+	api->settings = settings;
+	return 0;
+}
+
+void api_drain(struct api *api)
+{
+	api->draining = true;
+}

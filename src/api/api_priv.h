@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include "api/api.h"
+#include "base/bytes.h"
+#include "base/json.h"
+#include "http/router.h"
+#include "net/hosts.h"
+
+enum route_access {
+	ACCESS_PUBLIC,
+	ACCESS_METRICS,
+	ACCESS_STREAM,
+	ACCESS_ANY,
+	ACCESS_ADMIN,
+};
+
+struct call;
+typedef void route_fn(struct call *call);
+
+struct route {
+	const char *id;
+	const char *method;
+	const char *pattern;
+	enum route_access access;
+	unsigned scopes; /* any of them; 0: no more than a credential */
+	const struct json_field *fields;
+	route_fn *handler;
+	const char *summary;
+};
+
+extern const struct route routes[];
+extern const size_t n_routes;
+
+extern const struct json_field token_fields[];
+
+#define ROUTE(id, method, pattern, access, scopes, fields, summary) \
+	void route_##id(struct call *call);
+#include "api/routes.def"
+#undef ROUTE
+
+struct stream;
+
+struct api {
+	struct api_deps deps;
+	const struct settings *settings;
+	struct http_router *router;
+	struct hosts *allowed_hosts;
+	struct hosts *trusted_proxies;
+	char *public_origin; /* of server.public_base_url: "https://preview.example.org", or NULL */
+	struct bytes *openapi;
+	struct stream *streams;
+	size_t n_streams;
+	usec_t started;
+	bool draining;
+};
+
+/*
+ * One request on its way to its answer.  It ends with one of the api_reply functions, or when the
+ * client leaves; its operation is let go with it.
+ */
+struct call {
+	struct api *api;
+	struct http_request *req;
+	const struct route *route;
+	struct http_match match;
+	struct principal
+		*principal; /* NULL on public routes and on streams not yet authenticated */
+	struct registry_op *op;
+	struct auth_op *auth_op;
+	cJSON *body; /* an object, where the route has one */
+};
+
+/* dispatch.c */
+const char *call_param(const struct call *call, const char *name);
+struct session_ref call_session(const struct call *call);
+/* A parameter of the query: 0 and a copy or NULL (not there); a field fault when malformed. */
+int call_query(struct call *call, const char *name, char **ret, struct fault *reterr) must_use;
+int call_authenticate(struct api *api, struct http_request *req, struct principal **ret,
+		      struct fault *reterr) must_use;
+int call_authorize(const struct route *route, const struct principal *principal,
+		   struct fault *reterr) must_use;
+struct call *call_free(struct call *call);
+
+/* guard.c: who asks from where */
+int guard_new(struct api *api, const struct settings *settings, struct fault *reterr) must_use;
+void guard_done(struct api *api);
+int guard_check(struct api *api, struct http_request *req, struct fault *reterr) must_use;
+/* The fields that let an allowed origin's page read the answer. */
+void guard_cors(struct http_request *req);
+void guard_preflight(struct http_request *req, const char *allow);
+/* The client's address, behind the proxies that are trusted; the caller frees. */
+char *guard_client(const struct api *api, const struct http_request *req);
+
+/* reply.c: each ends the call. */
+void api_reply_json(struct call *call, int status, cJSON *document_consume);
+void api_reply_text(struct call *call, int status, const char *content_type, const char *text);
+void api_reply_fault(struct call *call, const struct fault *fault);
+/* For requests that never became a call. */
+void api_refuse(struct http_request *req, const struct fault *fault);
+char *problem_text(const struct fault *fault);
+
+/* openapi.c */
+struct bytes *openapi_document(void);
+
+/* events.c */
+void streams_end(struct api *api);
+void streams_on_token_revoked(const char *token_id, void *api);
