@@ -14,3 +14,5 @@ endif
 
 TESTS += %reldir%/layers.sh
 EXTRA_DIST += %reldir%/layers.sh %reldir%/check-layers
+include tests/fuzz/local.mk
+include tests/interop/local.mk

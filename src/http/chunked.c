@@ -64,6 +64,32 @@ static enum state only(char b, char wanted, enum state next)
 	return b == wanted ? next : MALFORMED;
 }
 
+/*
+ * What must not stand in trailers, for somebody might still believe it.  The name arrives byte by
+ * byte, so a bit for each says whether it could be that one.
+ */
+static const char *const framing_names[] = { "content-length", "transfer-encoding", "host" };
+
+static enum state on_trailer_name(struct http_chunked *c, char b)
+{
+	char lower = b >= 'A' && b <= 'Z' ? (char)(b | 0x20) : b;
+
+	for (size_t i = 0; i < ARRAY_SIZE(framing_names); i++)
+		if (c->framing & 1 << i && framing_names[i][c->name_bytes] != lower)
+			c->framing &= (uint8_t) ~(1 << i);
+	if (c->framing) /* else the count doesn't matter any more, and could overflow */
+		c->name_bytes++;
+	return TRAILER_NAME;
+}
+
+static enum state on_trailer_colon(const struct http_chunked *c)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(framing_names); i++)
+		if (c->framing & 1 << i && framing_names[i][c->name_bytes] == '\0')
+			return MALFORMED;
+	return TRAILER_VALUE;
+}
+
 /* The state after one byte of framing. */
 static enum state next_state(struct http_chunked *c, char b)
 {
@@ -107,11 +133,13 @@ static enum state next_state(struct http_chunked *c, char b)
 	case TRAILER_FIRST:
 		if (b == '\r')
 			return END_LF;
-		return http_char_is(b, HTTP_CHAR_TOKEN) ? TRAILER_NAME : MALFORMED;
+		c->name_bytes = 0;
+		c->framing = (1 << ARRAY_SIZE(framing_names)) - 1;
+		return http_char_is(b, HTTP_CHAR_TOKEN) ? on_trailer_name(c, b) : MALFORMED;
 	case TRAILER_NAME:
 		if (http_char_is(b, HTTP_CHAR_TOKEN))
-			return TRAILER_NAME;
-		return only(b, ':', TRAILER_VALUE);
+			return on_trailer_name(c, b);
+		return b == ':' ? on_trailer_colon(c) : MALFORMED;
 	case TRAILER_VALUE:
 		if (http_char_is(b, HTTP_CHAR_VALUE))
 			return TRAILER_VALUE;

@@ -103,16 +103,19 @@ int http_authority_split(struct http_view authority, struct http_view *ret_name,
 /*
  * A chunked body.  Zeroed is the start of one.
  *
- * Extensions and trailers are held to their grammar and dropped.  How much data a body may have is
- * the caller's to limit.
+ * Extensions and trailers are held to their grammar and dropped; a trailer that would say how long
+ * the message is (RFC 9110 section 6.5.1) is refused.  How much data a body may have is the
+ * caller's to limit.
  */
 #define HTTP_CHUNK_LINE_MAX 1024 /* bytes of a size with its extensions */
 #define HTTP_TRAILERS_MAX   (8 * 1024)
 
 struct http_chunked {
 	uint64_t left;       /* bytes the present chunk still has */
-	uint16_t state;      /* of the grammar; private */
 	uint16_t line_bytes; /* of the present size line, or of the trailers */
+	uint8_t state;       /* of the grammar; this and what follows is private */
+	uint8_t name_bytes;  /* of the present trailer's name */
+	uint8_t framing;     /* which names of framing fields it may still become */
 };
 
 enum http_chunked_step {

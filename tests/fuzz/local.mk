@@ -1,0 +1,21 @@
+# A fuzz target is fuzz_NAME.c with a corpus in corpus/NAME.  `make check` replays the corpora;
+# configured with --enable-fuzzing (clang) the same targets are fuzzers: fuzz_NAME corpus/NAME
+FUZZ_TARGETS = %reldir%/fuzz_http_head %reldir%/fuzz_http_chunked
+
+if FUZZING
+FUZZ_MAIN = %reldir%/fuzz.h
+FUZZ_LINK = $(AM_LDFLAGS) -fsanitize=fuzzer
+else
+FUZZ_MAIN = %reldir%/fuzz.h %reldir%/replay.c
+FUZZ_LINK = $(AM_LDFLAGS)
+TESTS += $(FUZZ_TARGETS)
+endif
+
+check_PROGRAMS += $(FUZZ_TARGETS) %reldir%/parse-one
+
+%canon_reldir%_fuzz_http_head_SOURCES = %reldir%/fuzz_http_head.c $(FUZZ_MAIN)
+%canon_reldir%_fuzz_http_head_LDFLAGS = $(FUZZ_LINK)
+%canon_reldir%_fuzz_http_chunked_SOURCES = %reldir%/fuzz_http_chunked.c $(FUZZ_MAIN)
+%canon_reldir%_fuzz_http_chunked_LDFLAGS = $(FUZZ_LINK)
+
+EXTRA_DIST += %reldir%/corpus tests/vectors
