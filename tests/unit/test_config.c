@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 /* cmocka wants the three above it */
 #include <cmocka.h>
@@ -623,6 +624,52 @@ static void root_reads_the_systems_file_and_others_their_own_first(void **state)
 	assert_int_equal(strv_len(nobody), 1);
 }
 
+/* The default places depend on who asks, and nothing is unreadable to root. */
+static void become(uid_t uid)
+{
+	if (getuid() == 0)
+		assert_int_equal(seteuid(uid), 0);
+}
+
+static void another_users_own_file_is_read_and_must_be_readable(void **state)
+{
+	char home[] = "/tmp/previewd-test-config-XXXXXX";
+	scoped(freep) char *directory = NULL;
+	scoped(freep) char *path = NULL;
+	scoped(freep) char *variable = NULL;
+	scoped(fault_done) struct fault fault = { 0 };
+	scoped(settings_freep) struct settings *s = NULL;
+	struct settings *none = NULL;
+
+	(void)state;
+	assert_non_null(mkdtemp(home));
+	directory = xasprintf("%s/previewd", home);
+	path = xasprintf("%s/previewd.conf", directory);
+	variable = xasprintf("XDG_CONFIG_HOME=%s", home);
+	assert_int_equal(chmod(home, 0755), 0);
+	assert_int_equal(mkdir_parents(directory, 0755), 0);
+	assert_int_equal(write_file_at(AT_FDCWD, path, "[limits]\nper_user = 7\n", 22, 0644), 0);
+
+	const char *const environment[] = { variable, NULL };
+	const struct settings_sources sources = { .environment = environment };
+
+	become(65534);
+	s = load(&sources);
+	become(0);
+	assert_int_equal(s->limits_per_user, 7);
+	assert_string_equal(settings_file(s), path);
+
+	assert_int_equal(chmod(path, 0), 0);
+	become(65534);
+	assert_int_equal(settings_load(&sources, NULL, NULL, &none, &fault), -EINVAL);
+	become(0);
+	assert_non_null(strstr(fault.detail, "previewd.conf cannot be read: Permission denied"));
+
+	unlink(path);
+	rmdir(directory);
+	rmdir(home);
+}
+
 /* The sample as somebody leaves it who takes away the sign before every setting. */
 static char *uncommented(const char *text)
 {
@@ -688,6 +735,7 @@ int main(void)
 		cmocka_unit_test(the_socket_is_where_the_environment_says),
 		cmocka_unit_test(the_state_is_where_the_environment_says),
 		cmocka_unit_test(root_reads_the_systems_file_and_others_their_own_first),
+		cmocka_unit_test(another_users_own_file_is_read_and_must_be_readable),
 		cmocka_unit_test(the_sample_says_every_default),
 	};
 
