@@ -1,2 +1,4 @@
+libpreviewd_a_SOURCES += %reldir%/daemon.c %reldir%/daemon.h
+
 sbin_PROGRAMS += previewd
 previewd_SOURCES = %reldir%/main.c

@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Start, reload, drain and end of everything, in one readable order.
+ */
+#include "daemon/daemon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "api/api.h"
+#include "auth/auth.h"
+#include "base/crypto.h"
+#include "base/files.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/parse.h"
+#include "bus/bus.h"
+#include "http/server.h"
+#include "loop/jobs.h"
+#include "loop/loop.h"
+#include "net/fetch.h"
+#include "net/listen.h"
+#include "net/sdnotify.h"
+#include "net/sockdiag.h"
+#include "registry/registry.h"
+#include "store/store.h"
+
+LOG_AREA("daemon");
+
+#define JOB_THREADS       2
+#define JOB_QUEUE_MAX     256
+#define STORE_PENDING_MAX 10000
+
+struct daemon {
+	const struct settings_sources *sources;
+	struct settings *settings;
+	char *state_dir;
+	int state_dirfd;
+	int lockfd;
+
+	struct loop *loop;
+	struct jobs *jobs;
+	struct fetcher *fetcher;
+	struct sockdiag *sockdiag;
+	struct store *store;
+	struct bus *bus;
+	struct auth *auth;
+	struct registry *registry;
+	struct api *api;
+	struct http_server *server;
+	char *socket_path; /* of the unix socket we made, to be removed */
+
+	struct timer *drain_deadline;
+	struct timer *watchdog;
+	usec_t watchdog_every;
+	bool draining;
+};
+
+void daemon_log_setup(const struct settings *settings)
+{
+	log_setup((enum log_level)settings->log_level, (enum log_format)settings->log_format);
+}
+
+static struct http_settings http_settings_of(const struct settings *s)
+{
+	return (struct http_settings){
+		.connections_max = s->server_connections_max,
+		.header_timeout = s->server_header_timeout,
+		.body_timeout = s->server_body_timeout,
+		.idle_timeout = s->server_idle_timeout,
+		.write_timeout = s->server_write_timeout,
+		.output_max = s->events_buffer,
+		.ws_message_max = s->server_body_max,
+		.ws_ping_interval = s->events_ping_interval,
+	};
+}
+
+/*
+ * The state directory belongs to one daemon at a time.
+ */
+static int state_open(struct daemon *d, struct fault *reterr)
+{
+	int r;
+
+	d->state_dir = d->settings->server_state_dir ? xstrdup(d->settings->server_state_dir)
+						     : default_state_dir();
+	if (!d->state_dir)
+		return fault_set(reterr, FAULT_BAD_REQUEST,
+				 "no state directory: set server.state_dir, or HOME");
+
+	r = mkdir_parents(d->state_dir, 0700);
+	if (r >= 0)
+		r = d->state_dirfd = open_directory(d->state_dir);
+	if (r >= 0)
+		r = d->lockfd = openat(d->state_dirfd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (r < 0)
+		return fault_set(reterr, FAULT_STORE_UNAVAILABLE,
+				 "the state directory %s cannot be used: %s", d->state_dir,
+				 strerror(errno));
+	if (flock(d->lockfd, LOCK_EX | LOCK_NB) < 0)
+		return fault_set(reterr, FAULT_STORE_UNAVAILABLE,
+				 "another previewd uses the state directory %s", d->state_dir);
+	return 0;
+}
+
+static int store_open(struct daemon *d, struct fault *reterr)
+{
+	scoped(freep) char *path = xasprintf("%s/previewd.db", d->state_dir);
+	struct store_sqlite_settings settings = {
+		.path = path,
+		.synchronous_full = d->settings->store_synchronous == STORE_SYNCHRONOUS_FULL,
+		.pending_max = STORE_PENDING_MAX,
+	};
+
+	if (d->settings->store_backend == STORE_BACKEND_MEMORY) {
+		d->store = store_memory_new(d->loop);
+		return 0;
+	}
+	return store_sqlite_open(d->loop, &settings, &d->store, reterr);
+}
+
+static int domain_new(struct daemon *d, struct fault *reterr)
+{
+	struct bus_settings bus_settings = {
+		.ring = d->settings->events_ring,
+		.memory_max = d->settings->events_memory_max,
+	};
+	scoped(freep) char *admin_token = NULL;
+	struct registry_deps deps;
+	int r;
+
+	r = bus_new(d->loop, d->store, &bus_settings, &d->bus, reterr);
+	if (r < 0)
+		return r;
+
+	r = auth_admin_token(d->state_dirfd, &admin_token, reterr);
+	if (r >= 0)
+		r = auth_new(d->loop, d->store, d->settings, admin_token, &d->auth, reterr);
+	admin_token = secret_free(admin_token);
+	if (r < 0)
+		return r;
+
+	d->jobs = jobs_new(d->loop, JOB_THREADS, JOB_QUEUE_MAX);
+	d->fetcher = fetcher_new(d->loop);
+	r = sockdiag_new(&d->sockdiag);
+	if (r < 0)
+		log_warning_errno(r, "this kernel has no inet_diag: going by connecting alone");
+
+	deps = (struct registry_deps){
+		.loop = d->loop,
+		.store = d->store,
+		.bus = d->bus,
+		.auth = d->auth,
+		.fetcher = d->fetcher,
+		.jobs = d->jobs,
+		.sockdiag = d->sockdiag,
+	};
+	r = registry_new(&deps, d->settings, &d->registry, reterr);
+	if (r < 0)
+		return r;
+	auth_set_session_lookup(d->auth, registry_session_lookup, d->registry);
+	return 0;
+}
+
+static void on_done(const struct http_request *req, int status, void *arg)
+{
+	(void)arg;
+	log_debug("%s %s: %d in %.1f ms (%s)", http_request_method(req), http_request_path(req),
+		  status, (double)(clock_monotonic() - http_request_started(req)) / 1e3,
+		  http_request_id(req));
+}
+
+static int surface_new(struct daemon *d, struct fault *reterr)
+{
+	struct http_settings settings = http_settings_of(d->settings);
+	struct api_deps deps = {
+		.loop = d->loop,
+		.store = d->store,
+		.bus = d->bus,
+		.auth = d->auth,
+		.registry = d->registry,
+	};
+	int r = api_new(&deps, d->settings, &d->api, reterr);
+
+	if (r < 0)
+		return r;
+	d->server = http_server_new(d->loop, &settings, api_on_request, d->api);
+	http_server_on_refusal(d->server, api_on_refusal, d->api);
+	http_server_on_done(d->server, on_done, d);
+	return 0;
+}
+
+/*
+ * Listening.
+ */
+static int serve_consume(struct daemon *d, int fd)
+{
+	scoped(freep) char *name = listen_name(fd);
+	uint16_t port = listen_port(fd);
+	int r = http_server_listen_consume(d->server, fd);
+
+	if (r < 0)
+		return r;
+	if (port > 0)
+		registry_forbid_port(d->registry, port);
+	log_info("listening on %s%s", port > 0 ? "http://" : "", name);
+	return 0;
+}
+
+static int listen_inherited_all(struct daemon *d, struct fault *reterr)
+{
+	scoped(freep) int *fds = NULL;
+	int n = listen_inherited(&fds);
+
+	for (int i = 0; i < n; i++) {
+		int r = serve_consume(d, fds[i]);
+
+		if (r < 0)
+			return fault_set(reterr, FAULT_INTERNAL,
+					 "cannot serve a socket handed over: %s", strerror(-r));
+	}
+	return n < 0 ? 0 : n;
+}
+
+static int listen_on_unix(struct daemon *d, struct fault *reterr)
+{
+	static const mode_t modes[] = {
+		[SOCKET_MODE_0600] = 0600,
+		[SOCKET_MODE_0660] = 0660,
+		[SOCKET_MODE_0666] = 0666,
+	};
+	scoped(freep) char *path = d->settings->server_socket ? xstrdup(d->settings->server_socket)
+							      : default_socket_path();
+	int fd;
+
+	if (!path || strcmp(path, "none") == 0)
+		return 0;
+	fd = listen_unix(path, modes[d->settings->server_socket_mode], reterr);
+	if (fd < 0)
+		return fd;
+	d->socket_path = STEAL(path);
+	return serve_consume(d, fd);
+}
+
+static int listen_all(struct daemon *d, struct fault *reterr)
+{
+	int r = listen_inherited_all(d, reterr);
+
+	if (r != 0)
+		return r < 0 ? r : 0; /* the service manager's sockets stand for all */
+
+	for (char **address = d->settings->server_listen; *address; address++) {
+		int fd = listen_tcp(*address, reterr);
+
+		if (fd < 0)
+			return fd;
+		r = serve_consume(d, fd);
+		if (r < 0)
+			return r;
+	}
+	return listen_on_unix(d, reterr);
+}
+
+/*
+ * Signals.
+ */
+static void on_drained(void *arg)
+{
+	struct daemon *d = arg;
+
+	loop_stop(d->loop);
+}
+
+static void on_drain_deadline(void *arg)
+{
+	struct daemon *d = arg;
+
+	log_warning("%zu connections are still open at the end of server.drain_timeout, closing "
+		    "them",
+		    http_server_connections(d->server));
+	loop_stop(d->loop);
+}
+
+static void on_terminate(int signo, void *arg)
+{
+	struct daemon *d = arg;
+
+	if (d->draining) {
+		log_info("%s again, stopping at once", strsignal(signo));
+		loop_stop(d->loop);
+		return;
+	}
+	log_info("%s, finishing what is under way", strsignal(signo));
+	d->draining = true;
+	sd_notify_state("STOPPING=1\nSTATUS=Finishing requests");
+	registry_drain(d->registry);
+	api_drain(d->api);
+	timer_set(d->drain_deadline, d->settings->server_drain_timeout);
+	http_server_drain(d->server, on_drained, d);
+}
+
+static void log_sentence(const char *sentence, void *arg)
+{
+	(void)arg;
+	log_warning("%s", sentence);
+}
+
+static void log_needs_restart(const char *name, void *arg)
+{
+	(void)arg;
+	log_warning("%s has changed and takes effect at the next start", name);
+}
+
+/* Each takes all of the new settings or keeps the old. */
+static int take_over(struct daemon *d, const struct settings *settings, struct fault *reterr)
+{
+	struct http_settings http = http_settings_of(settings);
+	int r = registry_reload(d->registry, settings, reterr);
+
+	if (r >= 0)
+		r = auth_reload(d->auth, settings, reterr);
+	if (r >= 0)
+		r = api_reload(d->api, settings, reterr);
+	if (r < 0)
+		return r;
+	http_server_set(d->server, &http);
+	bus_set_memory_max(d->bus, settings->events_memory_max);
+	daemon_log_setup(settings);
+	return 0;
+}
+
+static void on_reload(int signo, void *arg)
+{
+	scoped(fault_done) struct fault fault = { 0 };
+	scoped(settings_freep) struct settings *settings = NULL;
+	struct daemon *d = arg;
+	scoped(freep) char *reloading = xasprintf("RELOADING=1\nMONOTONIC_USEC=%llu",
+						  (unsigned long long)clock_monotonic());
+
+	(void)signo;
+
+	sd_notify_state(reloading);
+	if (settings_load(d->sources, log_sentence, NULL, &settings, &fault) < 0) {
+		log_error("reload: %s; the settings stay as they were", fault.detail);
+	} else if (take_over(d, settings, &fault) < 0) {
+		scoped(fault_done) struct fault again = { 0 };
+
+		log_error("reload: %s; the settings stay as they were", fault.detail);
+		if (take_over(d, d->settings, &again) < 0) /* a file it names has gone since */
+			log_error("reload: %s", again.detail);
+	} else {
+		struct settings *old = d->settings;
+
+		settings_need_restart(old, settings, log_needs_restart, NULL);
+		d->settings = STEAL(settings);
+		settings_free(old);
+		log_info("settings reloaded");
+	}
+	sd_notify_state("READY=1");
+}
+
+static int signals_take(struct daemon *d)
+{
+	int r;
+
+	signal(SIGPIPE, SIG_IGN);
+	r = loop_on_signal(d->loop, SIGTERM, on_terminate, d);
+	if (r >= 0)
+		r = loop_on_signal(d->loop, SIGINT, on_terminate, d);
+	if (r >= 0)
+		r = loop_on_signal(d->loop, SIGHUP, on_reload, d);
+	return r;
+}
+
+static void on_watchdog(void *arg)
+{
+	struct daemon *d = arg;
+
+	sd_notify_state("WATCHDOG=1");
+	timer_set(d->watchdog, d->watchdog_every);
+}
+
+/* sd_watchdog_enabled(3): half of the time the manager allows. */
+static void watchdog_start(struct daemon *d)
+{
+	const char *text = getenv("WATCHDOG_USEC");
+	uint64_t usec;
+
+	if (!text || parse_u64(text, &usec) < 0 || usec == 0)
+		return;
+	d->watchdog_every = usec / 2;
+	d->watchdog = timer_new(d->loop, on_watchdog, d);
+	timer_set(d->watchdog, d->watchdog_every);
+}
+
+/* Each viewer and each probe is a descriptor. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+int daemon_new(const struct settings_sources *sources, struct settings *settings_consume,
+	       struct daemon **ret, struct fault *reterr)
+{
+	scoped(daemon_freep) struct daemon *d = xcalloc(1, sizeof(*d));
+	int r;
+
+	d->sources = sources;
+	d->settings = settings_consume;
+	d->state_dirfd = d->lockfd = -1;
+	umask(0077);
+	raise_descriptor_limit();
+
+	d->loop = loop_new();
+	d->drain_deadline = timer_new(d->loop, on_drain_deadline, d);
+
+	r = signals_take(d);
+	if (r < 0)
+		return fault_set(reterr, FAULT_INTERNAL, "signals: %s", strerror(-r));
+	r = state_open(d, reterr);
+	if (r < 0)
+		return r;
+	r = store_open(d, reterr);
+	if (r < 0)
+		return r;
+	r = domain_new(d, reterr);
+	if (r < 0)
+		return r;
+	r = surface_new(d, reterr);
+	if (r < 0)
+		return r;
+	r = listen_all(d, reterr);
+	if (r < 0)
+		return r;
+
+	*ret = STEAL(d);
+	return 0;
+}
+
+int daemon_run(struct daemon *d)
+{
+	watchdog_start(d);
+	sd_notify_state("READY=1\nSTATUS=Serving");
+	return loop_run(d->loop);
+}
+
+struct daemon *daemon_free(struct daemon *d)
+{
+	if (!d)
+		return NULL;
+
+	/* Outermost first: each lets go of what it holds of the next. */
+	http_server_free(d->server);
+	api_free(d->api);
+	d->store = store_free(d->store);
+	registry_free(d->registry);
+	auth_free(d->auth);
+	bus_free(d->bus);
+	fetcher_free(d->fetcher);
+	jobs_free(d->jobs);
+	sockdiag_free(d->sockdiag);
+	timer_free(d->drain_deadline);
+	timer_free(d->watchdog);
+	loop_free(d->loop);
+
+	if (d->socket_path)
+		unlink(d->socket_path);
+	closep(&d->lockfd);
+	closep(&d->state_dirfd);
+	settings_free(d->settings);
+	free(d->socket_path);
+	free(d->state_dir);
+	free(d);
+	return NULL;
+}
