@@ -4,3 +4,5 @@ libpreviewd_a_SOURCES += \
 	%reldir%/listen.c %reldir%/listen.h \
 	%reldir%/sdnotify.c %reldir%/sdnotify.h \
 	%reldir%/sockdiag.c %reldir%/sockdiag.h
+
+UNIT_TESTS += tests/unit/test_listen
