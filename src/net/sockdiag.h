@@ -23,11 +23,12 @@ DEFINE_CLEANUP(struct sockdiag *, sockdiag_free)
 
 /* One listening socket. */
 struct listener {
-	int family;	    /* AF_INET or AF_INET6 */
-	char address[46];   /* numeric */
+	int family;       /* AF_INET or AF_INET6 */
+	char address[46]; /* numeric */
 	uint16_t port;
 	bool any_address;   /* 0.0.0.0 or :: */
-	bool loopback;	    /* reachable at 127.0.0.1 or ::1 */
+	bool v6only;        /* an AF_INET6 one that takes no IPv4 */
+	bool loopback;      /* reachable at 127.0.0.1 or ::1 */
 	unsigned queued;    /* connections waiting to be accepted */
 	unsigned queue_max; /* the backlog */
 	uid_t uid;
@@ -38,7 +39,8 @@ struct listener {
  * The listeners on `port`, or on any where it is 0.  At most `max` are written to `ret`; the
  * number found is returned, which may be more, or a negative errno.
  */
-int sockdiag_listeners(struct sockdiag *sd, uint16_t port, struct listener *ret, size_t max) must_use;
+int sockdiag_listeners(struct sockdiag *sd, uint16_t port, struct listener *ret,
+		       size_t max) must_use;
 
 /*
  * The pid of a process of ours that holds the socket with that inode, by a walk of /proc; 0 where

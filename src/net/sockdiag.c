@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Questions to the kernel's socket tables: a dump request over netlink, filtered in the kernel by
+ * local port, and its answer taken apart row by row.
+ */
+#include "net/sockdiag.h"
+
+#include "base/mem.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/time.h>
+
+struct sockdiag {
+	int fd;
+	uint32_t seq; /* of the last request: what is left of an earlier answer has another */
+};
+
+struct found {
+	struct listener *to;
+	size_t max;
+	int n; /* also those past max */
+};
+
+#define PORT_OPS 4 /* an op with a port takes two places */
+
+struct dump_request {
+	struct nlmsghdr header;
+	struct inet_diag_req_v2 diag;
+	struct rtattr attribute;
+	struct inet_diag_bc_op ops[PORT_OPS];
+};
+
+/* Runs in the kernel, a row at a time: port <= local port <= port.  "no" leads past the end. */
+static void add_port_filter(struct dump_request *q, uint16_t port)
+{
+	const unsigned size = sizeof(q->ops), step = 2 * sizeof(q->ops[0]);
+
+	q->attribute.rta_type = INET_DIAG_REQ_BYTECODE;
+	q->attribute.rta_len = RTA_LENGTH(sizeof(q->ops));
+	q->ops[0] = (struct inet_diag_bc_op){ INET_DIAG_BC_S_GE, (unsigned char)step,
+					      (unsigned short)(size + 4) };
+	q->ops[1].no = port;
+	q->ops[2] = (struct inet_diag_bc_op){ INET_DIAG_BC_S_LE, (unsigned char)step,
+					      (unsigned short)(size - step + 4) };
+	q->ops[3].no = port;
+	q->header.nlmsg_len = sizeof(*q);
+}
+
+static int send_request(struct sockdiag *sd, int family, uint16_t port)
+{
+	struct dump_request q = {
+		.header = { .nlmsg_len = offsetof(struct dump_request, attribute),
+			    .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+			    .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
+			    .nlmsg_seq = ++sd->seq },
+		.diag = { .sdiag_family = (uint8_t)family,
+			  .sdiag_protocol = IPPROTO_TCP,
+			  .idiag_states = 1u << TCP_LISTEN },
+	};
+
+	if (port != 0)
+		add_port_filter(&q, port);
+	while (send(sd->fd, &q, q.header.nlmsg_len, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return 0;
+}
+
+static void read_address(struct listener *l, const struct inet_diag_msg *m)
+{
+	const struct in6_addr *in6 = (const struct in6_addr *)m->id.idiag_src;
+	struct in_addr in;
+
+	inet_ntop(l->family, m->id.idiag_src, l->address, sizeof(l->address));
+	if (l->family == AF_INET6 && !IN6_IS_ADDR_V4MAPPED(in6)) {
+		l->any_address = IN6_IS_ADDR_UNSPECIFIED(in6);
+		l->loopback = l->any_address || IN6_IS_ADDR_LOOPBACK(in6);
+		return;
+	}
+	/* ::ffff:127.0.0.1 is 127.0.0.1 */
+	memcpy(&in, l->family == AF_INET6 ? &in6->s6_addr[12] : (const void *)m->id.idiag_src,
+	       sizeof(in));
+	l->any_address = in.s_addr == htonl(INADDR_ANY);
+	l->loopback = l->any_address || in.s_addr == htonl(INADDR_LOOPBACK);
+}
+
+static void read_row(const struct nlmsghdr *h, struct found *found)
+{
+	const struct inet_diag_msg *m = NLMSG_DATA(h);
+	int left = (int)h->nlmsg_len - (int)NLMSG_LENGTH(sizeof(*m));
+	struct listener *l;
+
+	if (left < 0)
+		return;
+	if ((size_t)found->n++ >= found->max)
+		return;
+	l = &found->to[found->n - 1];
+	*l = (struct listener){
+		.family = m->idiag_family,
+		.port = ntohs(m->id.idiag_sport),
+		.queued = m->idiag_rqueue,
+		.queue_max = m->idiag_wqueue,
+		.uid = m->idiag_uid,
+		.inode = m->idiag_inode,
+	};
+	read_address(l, m);
+	for (struct rtattr *a = (struct rtattr *)(m + 1); RTA_OK(a, left); a = RTA_NEXT(a, left))
+		if (a->rta_type == INET_DIAG_SKV6ONLY && RTA_PAYLOAD(a) >= 1)
+			l->v6only = *(const uint8_t *)RTA_DATA(a);
+}
+
+/* 1 at the end of the answer, 0 when there is more to come, or a negative errno. */
+static int read_message(struct sockdiag *sd, const struct nlmsghdr *h, struct found *found)
+{
+	int error;
+
+	if (h->nlmsg_seq != sd->seq)
+		return 0;
+	switch (h->nlmsg_type) {
+	case NLMSG_DONE:
+		/* A dump that broke off says so here. */
+		if (h->nlmsg_len < NLMSG_LENGTH(sizeof(error)))
+			return 1;
+		memcpy(&error, NLMSG_DATA(h), sizeof(error));
+		return error < 0 ? error : 1;
+	case NLMSG_ERROR:
+		if (h->nlmsg_len < NLMSG_LENGTH(sizeof(struct nlmsgerr)))
+			return -EBADMSG;
+		error = ((const struct nlmsgerr *)NLMSG_DATA(h))->error;
+		return error < 0 ? error : 1;
+	case SOCK_DIAG_BY_FAMILY:
+		read_row(h, found);
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+/* The answer to one dump comes in as many datagrams as it needs, ended by NLMSG_DONE. */
+static int read_answer(struct sockdiag *sd, struct found *found)
+{
+	union {
+		struct nlmsghdr header;
+		char bytes[32 * 1024]; /* the kernel makes no larger ones */
+	} buffer;
+
+	for (;;) {
+		const ssize_t n = recv(sd->fd, &buffer, sizeof(buffer), MSG_TRUNC);
+		unsigned left = (unsigned)n;
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return errno == EAGAIN ? -ETIMEDOUT : -errno;
+		if ((size_t)n > sizeof(buffer))
+			return -EMSGSIZE;
+		for (struct nlmsghdr *h = &buffer.header; NLMSG_OK(h, left);
+		     h = NLMSG_NEXT(h, left)) {
+			const int r = read_message(sd, h, found);
+
+			if (r != 0)
+				return r;
+		}
+	}
+}
+
+static int dump(struct sockdiag *sd, int family, uint16_t port, struct found *found)
+{
+	int r;
+
+	r = send_request(sd, family, port);
+	if (r < 0)
+		return r;
+	return read_answer(sd, found);
+}
+
+int sockdiag_listeners(struct sockdiag *sd, uint16_t port, struct listener *ret, size_t max)
+{
+	struct found found = { .to = ret, .max = max };
+	int r;
+
+	r = dump(sd, AF_INET, port, &found);
+	if (r < 0)
+		return r;
+	r = dump(sd, AF_INET6, port, &found);
+	if (r < 0 && r != -ENOENT) /* a kernel without IPv6 has no such table */
+		return r;
+	return found.n;
+}
+
+int sockdiag_new(struct sockdiag **ret)
+{
+	scoped(sockdiag_freep) struct sockdiag *sd = xcalloc(1, sizeof(*sd));
+	const struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
+	/* The kernel answers at once.  Should it not, the loop must not stand still for ever. */
+	const struct timeval patience = { .tv_sec = 1 };
+	int r;
+
+	sd->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	if (sd->fd < 0)
+		return -errno;
+	if (connect(sd->fd, (const struct sockaddr *)&kernel, sizeof(kernel)) < 0 ||
+	    setsockopt(sd->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0)
+		return -errno;
+	/* Whether there is inet_diag shows only in an answer. */
+	r = sockdiag_listeners(sd, 1, NULL, 0);
+	if (r < 0)
+		return r;
+	*ret = STEAL(sd);
+	return 0;
+}
+
+struct sockdiag *sockdiag_free(struct sockdiag *sd)
+{
+	if (!sd)
+		return NULL;
+	closep(&sd->fd);
+	free(sd);
+	return NULL;
+}
+
+static void closedirp(DIR **d)
+{
+	if (*d)
+		closedir(*d);
+}
+
+static DIR *open_beneath(int dirfd, const char *path)
+{
+	const int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+
+	if (fd >= 0 && !d)
+		close(fd);
+	return d;
+}
+
+static bool holds_socket(int proc_fd, const char *pid, const char *wanted)
+{
+	scoped(freep) char *path = xasprintf("%s/fd", pid);
+	scoped(closedirp) DIR *fds = open_beneath(proc_fd, path);
+	const struct dirent *entry;
+
+	while (fds && (entry = readdir(fds))) {
+		char link[64];
+		const ssize_t n = readlinkat(dirfd(fds), entry->d_name, link, sizeof(link) - 1);
+
+		if (n < 0)
+			continue;
+		link[n] = '\0';
+		if (strcmp(link, wanted) == 0)
+			return true;
+	}
+	return false;
+}
+
+pid_t socket_owner_pid(unsigned inode)
+{
+	scoped(closedirp) DIR *proc = open_beneath(AT_FDCWD, "/proc");
+	scoped(freep) char *wanted = xasprintf("socket:[%u]", inode);
+	const struct dirent *entry;
+
+	while (proc && (entry = readdir(proc))) {
+		if (entry->d_name[0] < '1' || entry->d_name[0] > '9')
+			continue;
+		if (holds_socket(dirfd(proc), entry->d_name, wanted))
+			return (pid_t)strtol(entry->d_name, NULL, 10);
+	}
+	return 0;
+}
