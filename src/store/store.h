@@ -25,8 +25,8 @@ struct store_batch;
 struct store_commit;
 
 struct store_sqlite_settings {
-	const char *path;  /* of the database file, or ":memory:" never */
-	bool synchronous_full; /* fsync at each commit; without it a power loss may cost the last ones */
+	const char *path;      /* of the database file, or ":memory:" never */
+	bool synchronous_full; /* fsync at each commit; else a power loss may cost the last ones */
 	unsigned pending_max;  /* batches that may wait */
 };
 
@@ -41,13 +41,17 @@ int store_sqlite_open(struct loop *loop, const struct store_sqlite_settings *set
 /* Forgets at exit: for tests, and for daemons that want no state. */
 struct store *store_memory_new(struct loop *loop);
 
+/* For tests: from now on its commits fail with this negative errno; 0 ends that. */
+void store_memory_fail(struct store *s, int error);
+
 /* Finishes what was committed (blocking); callbacks that have not come yet don't come. */
 struct store *store_free(struct store *s);
 DEFINE_CLEANUP(struct store *, store_free)
 
 /*
  * Visits every record of a kind, in the order of the keys.  For start: it blocks.  `record` is
- * borrowed until the visit returns; a visit that returns other than 0 ends the walk.
+ * borrowed until the visit returns; a visit that returns other than 0 ends the walk, and that is
+ * the result.
  */
 typedef int store_visit_fn(const void *record, void *arg);
 int store_load(struct store *s, enum record_kind kind, store_visit_fn *visit, void *arg,
@@ -64,13 +68,14 @@ void store_delete(struct store_batch *b, enum record_kind kind, const void *keys
 
 /*
  * On the loop: 0 when the batch is durable; -ENOSPC, -EROFS, -EIO, … when none of it happened;
- * -EAGAIN when too many wait.
+ * -EAGAIN, ahead of those that wait, when too many wait.
  */
 typedef void store_done_fn(int result, void *arg);
 
 /*
- * Hands the batch over, taking it in any case.  Freeing the handle means that `done` doesn't come;
- * the batch is written all the same.
+ * Hands the batch over, taking it in any case.  The handle is the caller's to free, before `done`,
+ * inside it or after it, also when the store is gone.  Freed before, it means that `done` doesn't
+ * come; the batch is written all the same.
  */
 struct store_commit *store_commit_consume(struct store *s, struct store_batch *b,
 					  store_done_fn *done, void *arg);
@@ -83,17 +88,3 @@ int store_health(const struct store *s);
 /* Tries a write that changes nothing; the outcome shows in store_health().  For an idle store that
  * failed, so that /readyz recovers by itself. */
 void store_probe(struct store *s);
-
-/*
- * The back end's half of the contract: what store_sqlite_open() and store_memory_new() give.
- */
-struct store_ops {
-	const char *name;
-	void (*free)(struct store *s);
-	int (*load)(struct store *s, enum record_kind kind, store_visit_fn *visit, void *arg,
-		    struct fault *reterr);
-	struct store_commit *(*commit)(struct store *s, struct store_batch *b, store_done_fn *done,
-				       void *arg);
-	int (*health)(const struct store *s);
-	void (*probe)(struct store *s);
-};
