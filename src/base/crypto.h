@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/cleanup.h"
+
 #define SHA256_SIZE	  32
 #define SHA256_HEX_SIZE 65 /* with the NUL */
 
@@ -19,3 +21,4 @@ bool secret_equal(const char *a, const char *b);
 
 /* Overwrites and frees; the compiler may not leave it out.  NULL is fine. */
 char *secret_free(char *secret);
+DEFINE_CLEANUP(char *, secret_free)
