@@ -36,20 +36,20 @@ enum principal_via {
 };
 
 /*
- * Who makes a request, and what of it they may do.  Immutable and shared by reference: a request, an
- * event stream and an operation under way each hold one.
+ * Who makes a request, and what of it they may do.  Immutable and shared by reference: a request,
+ * an event stream and an operation under way each hold one.
  */
 struct principal {
 	size_t refs;
 	enum principal_via via;
 	bool admin;
-	char *user_id;	  /* never NULL */
-	char *app_id;	  /* narrowed to this app; NULL: any */
+	char *user_id;    /* never NULL */
+	char *app_id;     /* narrowed to this app; NULL: any */
 	char *session_id; /* narrowed to this session; NULL: any */
 	unsigned scopes;
-	char *token_id;	   /* of a session token, else NULL */
+	char *token_id;    /* of a session token, else NULL */
 	usec_t expires_at; /* realtime; USEC_INFINITY: never */
-	bool has_uid;	   /* a unix peer */
+	bool has_uid;      /* a unix peer */
 	uid_t uid;
 };
 
