@@ -21,11 +21,18 @@
  *	the admin token				admin
  *	a JSON Web Token			its `sub`, narrowed by `app`, `sid` and `scope`
  *	a session token				agent or viewer of one session
+ *
+ * A peer of another uid has every scope but admin, under its login's name ("uid-N" where it has
+ *none that is a valid id).  An admin by socket or by token is the daemon's own login, else "local".
+ *A JSON Web Token without `scope` has preview, publish, task and view: canvas, session:create and
+ *admin have to be named.  Unknown scopes are ignored.
  */
 struct auth;
 
-/* Loads the tokens of the store; `admin_token` is copied.  A JWT key that can't be read or doesn't
- * fit its algorithm is a fault. */
+/*
+ * Loads the tokens of the store; `settings` and `admin_token` are copied.  A JWT key that can't be
+ * read or doesn't fit its algorithm is a fault.
+ */
 int auth_new(struct loop *loop, struct store *store, const struct settings *settings,
 	     const char *admin_token, struct auth **ret, struct fault *reterr) must_use;
 struct auth *auth_free(struct auth *a);
@@ -42,14 +49,14 @@ int auth_admin_token(int state_dirfd, char **ret, struct fault *reterr) must_use
 
 struct credential {
 	bool is_unix;
-	uid_t uid;	    /* of a unix peer */
+	uid_t uid;          /* of a unix peer */
 	const char *bearer; /* the token of "Authorization: Bearer …", or NULL */
 };
 
 /*
  * 0 and a reference, or FAULT_UNAUTHENTICATED, FAULT_TOKEN_INVALID, FAULT_TOKEN_EXPIRED.  A bearer
- * token goes before the unix peer: who shows one wants to be what it says.  A fault's sentence never
- * says which part of a token was wrong beyond "expired", and never repeats the token.
+ * token goes before the unix peer: who shows one wants to be what it says.  A fault's sentence
+ * never says which part of a token was wrong beyond "expired", and never repeats the token.
  */
 int auth_authenticate(struct auth *a, const struct credential *credential, struct principal **ret,
 		      struct fault *reterr) must_use;
@@ -67,15 +74,19 @@ struct token_info {
 };
 
 struct token_request {
-	const char *app_id; /* of the session */
+	const char *app_id;  /* of the session */
 	const char *user_id; /* its owner */
 	const char *session_id;
 	const char *note;
 	unsigned scopes; /* of preview, publish, task, view */
-	usec_t ttl;	 /* 0: auth.token_ttl */
+	usec_t ttl;      /* 0: auth.token_ttl */
 };
 
-struct auth_op; /* freeing it means `done` doesn't come; the change is made all the same */
+/*
+ * A change on its way to the store.  The handle is the caller's to free, before `done`, inside it
+ * or after it.  Freed before, it means that `done` doesn't come; the change is made all the same.
+ */
+struct auth_op;
 struct auth_op *auth_op_free(struct auth_op *op);
 DEFINE_CLEANUP(struct auth_op *, auth_op_free)
 
@@ -83,13 +94,19 @@ DEFINE_CLEANUP(struct auth_op *, auth_op_free)
 typedef void auth_mint_fn(int result, const char *token, const struct token_info *info,
 			  const struct fault *fault, void *arg);
 
-/* NULL with a fault when it is refused at once (limit, life too long, no scope). */
+/* NULL with a fault when it is refused at once (limit, life too long, no scope or one of others).
+ */
 struct auth_op *auth_mint(struct auth *a, const struct token_request *request, auth_mint_fn *done,
 			  void *arg, struct fault *reterr);
 
 typedef void auth_done_fn(int result, const struct fault *fault, void *arg);
 
-/* FAULT_TOKEN_NOT_FOUND for one that is not of that session. */
+/*
+ * The token is refused from the moment of the call, and stays so when the store fails
+ * (FAULT_STORE_UNAVAILABLE): the deletion is tried again, by the next call and by the purge, but if
+ * previewd restarts before one succeeds the token is good again.  NULL and FAULT_TOKEN_NOT_FOUND
+ * for one that is not of that session.
+ */
 struct auth_op *auth_revoke(struct auth *a, const char *session_id, const char *token_id,
 			    auth_done_fn *done, void *arg, struct fault *reterr);
 

@@ -1,4 +1,11 @@
 libpreviewd_a_SOURCES += \
-	%reldir%/auth.c %reldir%/auth.h \
+	%reldir%/auth.c %reldir%/auth.h %reldir%/auth_priv.h \
 	%reldir%/jwt.c %reldir%/jwt.h \
-	%reldir%/principal.c %reldir%/principal.h %reldir%/scopes.def
+	%reldir%/logins.c %reldir%/logins.h \
+	%reldir%/principal.c %reldir%/principal.h %reldir%/scopes.def \
+	%reldir%/tokens.c
+
+UNIT_TESTS += \
+	tests/unit/test_auth \
+	tests/unit/test_auth_jwt \
+	tests/unit/test_auth_tokens

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <sys/queue.h>
+#include <uthash.h>
+
+#include "auth/auth.h"
+
+/*
+ * What auth.c (credentials) and tokens.c (the session tokens) share.
+ */
+#define SESSION_TOKEN_PREFIX "pvt_"
+
+struct auth_op;
+struct jwt_verifier;
+struct logins;
+
+enum token_state {
+	TOKEN_PENDING, /* minted, not durable yet: nobody has it */
+	TOKEN_LIVE,
+	TOKEN_DEAD, /* revoked or expired: refused, and kept until its record is surely gone */
+};
+
+struct token {
+	UT_hash_handle hh; /* by id */
+	enum token_state state;
+	bool being_purged; /* in the batch of the purge under way */
+	char *token_id;
+	char *secret_hash;
+	char *note;
+	unsigned scopes;
+	usec_t created_at;
+	usec_t expires_at;
+	struct session_tokens *session;
+	struct token *prev, *next; /* of its session, newest first */
+};
+
+struct session_tokens {
+	UT_hash_handle hh; /* by session_id */
+	char *session_id;
+	struct token *tokens;
+};
+
+struct revoked_listener {
+	auth_revoked_fn *fn;
+	void *arg;
+};
+
+struct auth {
+	struct loop *loop;
+	struct store *store;
+	char *admin_token;
+	struct jwt_verifier *jwt; /* NULL: none are accepted */
+	usec_t jwt_leeway;
+	struct logins *logins;
+	auth_session_fn *session_lookup;
+	void *session_lookup_arg;
+
+	struct token *tokens;
+	struct session_tokens *sessions;
+	unsigned tokens_per_session;
+	usec_t token_ttl;
+	usec_t token_ttl_max;
+	LIST_HEAD(, auth_op) ops;
+
+	struct timer *purge_timer; /* set while there are tokens */
+	struct store_commit *purge;
+
+	struct timer *revoked_timer; /* tells `revoked` to the listeners */
+	char **revoked;
+	size_t n_revoked;
+	struct revoked_listener *listeners;
+	size_t n_listeners;
+};
+
+int tokens_load(struct auth *a, struct fault *reterr) must_use;
+void tokens_configure(struct auth *a, const struct settings *settings);
+void tokens_done(struct auth *a);
+
+/* The token of a bearer "pvt_…", borrowed; FAULT_TOKEN_INVALID or FAULT_TOKEN_EXPIRED. */
+int tokens_check(struct auth *a, const char *bearer, const struct token **ret,
+		 struct fault *reterr) must_use;
+
+/* What the purge timer does: deletes dead and expired tokens from the store, in one batch. */
+void tokens_purge(struct auth *a);
