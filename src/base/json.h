@@ -77,4 +77,6 @@ void json_add_u64(cJSON *object, const char *name, uint64_t value);
 void json_add_time(cJSON *object, const char *name, uint64_t realtime_usec); /* 0 becomes null */
 
 /* The string at `name`, or NULL where it is missing or no string.  Borrowed. */
-const char *json_string(const cJSON *object, const char *name);
+const char *json_string(const cJSON *object, const char *name)
+	/* jansson, which libjwt brings, exports this name: it would call ours instead of its own. */
+	__asm__("previewd_json_string");
