@@ -9,3 +9,7 @@ UNIT_TESTS += \
 	tests/unit/test_auth \
 	tests/unit/test_auth_jwt \
 	tests/unit/test_auth_tokens
+
+# Not built by default: tests/interop/jwt.test.mjs wants node.
+EXTRA_PROGRAMS += tests/interop/jwt-check
+EXTRA_DIST += tests/interop/jwt.test.mjs
