@@ -1,0 +1,523 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One connection: where it stands, and its bytes in and out.
+ *
+ * Reading goes on while a request is pending, up to HTTP_INPUT_MAX, so that a client that leaves is
+ * seen at once.
+ *
+ * The end of what a client sends (FIN) may mean that it has left or that it has only shut down its
+ * writing side (RFC 9112 section 9.6); until something is written to it, TCP doesn't tell the two
+ * apart.  Requests that came whole before the FIN are answered.  Where somebody asked to be told of
+ * a client that leaves (on_gone; streams and WebSockets always) the FIN counts as leaving, as it
+ * does with nginx.  Where nobody did, the answer is sent, and a client that has really left costs
+ * one failed write.
+ */
+#include "http/http_priv.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/metrics.h"
+#include "http/websocket.h"
+
+static struct evbuffer *input_of(const struct http_conn *c)
+{
+	return bufferevent_get_input(c->bev);
+}
+
+static struct evbuffer *output_of(const struct http_conn *c)
+{
+	return bufferevent_get_output(c->bev);
+}
+
+size_t http_conn_waiting(const struct http_conn *c)
+{
+	return c->bev ? evbuffer_get_length(output_of(c)) : 0;
+}
+
+/*
+ * Output
+ */
+
+static bool can_send(const struct http_conn *c)
+{
+	return c->state != HTTP_CONN_CLOSED && !c->broken;
+}
+
+/*
+ * What the kernel takes at once, when nothing waits before it.  A bufferevent alone would go
+ * through epoll for each answer: two epoll_ctl() and a turn of the loop more.
+ */
+static size_t send_now(struct http_conn *c, const struct iovec *parts, size_t n)
+{
+	struct msghdr message = { .msg_iov = (struct iovec *)parts, .msg_iovlen = n };
+	ssize_t sent;
+
+	if (http_conn_waiting(c) > 0)
+		return 0;
+	c->taken_at = clock_monotonic();
+
+	do {
+		sent = sendmsg(c->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+	} while (sent < 0 && errno == EINTR);
+	if (sent >= 0)
+		return (size_t)sent;
+
+	if (errno != EAGAIN && errno != EWOULDBLOCK) {
+		/* The caller is in the middle of its work: it learns of it from the queue. */
+		c->broken = true;
+		http_server_queue(c);
+	}
+	return 0;
+}
+
+void http_conn_send(struct http_conn *c, const struct iovec *parts, size_t n)
+{
+	size_t sent;
+
+	if (!can_send(c))
+		return;
+
+	sent = send_now(c, parts, n);
+	for (size_t i = 0; i < n && can_send(c); i++) {
+		size_t skip = sent < parts[i].iov_len ? sent : parts[i].iov_len;
+		size_t rest = parts[i].iov_len - skip;
+
+		sent -= skip;
+		if (rest > 0)
+			evbuffer_add(output_of(c), (const char *)parts[i].iov_base + skip, rest);
+		c->queued_bytes += rest;
+	}
+}
+
+static void drop_reference(const void *data, size_t len, void *arg)
+{
+	(void)data;
+	(void)len;
+	bytes_unref(arg);
+}
+
+void http_conn_send_shared(struct http_conn *c, struct bytes *b)
+{
+	struct iovec whole = { .iov_base = b->data, .iov_len = b->len };
+	size_t sent;
+
+	if (!can_send(c))
+		return;
+
+	sent = send_now(c, &whole, 1);
+	if (sent == b->len || !can_send(c))
+		return;
+	c->queued_bytes += b->len - sent;
+	evbuffer_add_reference(output_of(c), b->data + sent, b->len - sent, drop_reference,
+			       bytes_ref(b));
+}
+
+/*
+ * What comes after an answer
+ */
+
+void http_conn_wake(struct http_conn *c)
+{
+	if (!c->processing)
+		http_server_queue(c);
+}
+
+/*
+ * A client that is still sending when its connection is closed is answered with RST, which makes
+ * it forget the answer it has not read yet.  So the sending side is shut down, and what comes is
+ * thrown away until the client has closed, too, or a bound is reached.
+ */
+static void flushed(struct http_conn *c)
+{
+	if (!c->linger || c->half_closed) {
+		http_conn_close(c);
+		return;
+	}
+	shutdown(c->fd, SHUT_WR);
+	c->state = HTTP_CONN_LINGER;
+	c->skip_left = HTTP_LINGER_BYTES;
+	c->deadline = http_deadline(clock_monotonic(), HTTP_LINGER_TIME);
+	http_conn_wake(c);
+}
+
+void http_conn_finish(struct http_conn *c, bool linger)
+{
+	if (c->state == HTTP_CONN_CLOSED)
+		return;
+	c->linger = linger || evbuffer_get_length(input_of(c)) > 0;
+	c->deadline = USEC_INFINITY; /* the write deadline holds */
+	c->state = HTTP_CONN_FLUSH;
+	if (http_conn_waiting(c) == 0)
+		flushed(c);
+}
+
+static void next_request(struct http_conn *c)
+{
+	bool idle = evbuffer_get_length(input_of(c)) == 0;
+
+	if (c->server->draining && idle) {
+		http_conn_finish(c, false);
+		return;
+	}
+	c->state = HTTP_CONN_HEAD;
+	c->scanned = 0;
+	c->head_begun = false;
+	c->deadline = http_deadline(clock_monotonic(), c->limits->set.idle_timeout);
+	if (!idle || c->half_closed)
+		http_conn_wake(c);
+}
+
+static void pass_over(struct http_conn *c, uint64_t body_bytes)
+{
+	c->state = HTTP_CONN_SKIP;
+	c->skip_left = body_bytes;
+	c->deadline = http_deadline(clock_monotonic(), c->limits->set.body_timeout);
+	http_conn_wake(c);
+}
+
+void http_conn_answered(struct http_conn *c, const struct http_after *after)
+{
+	if (!after->keep_alive)
+		http_conn_finish(c, after->unread);
+	else if (after->unread)
+		pass_over(c, after->skip_left);
+	else
+		next_request(c);
+}
+
+void http_conn_close(struct http_conn *c)
+{
+	if (c->state == HTTP_CONN_CLOSED)
+		return;
+	c->state = HTTP_CONN_CLOSED;
+	bufferevent_disable(c->bev, EV_READ | EV_WRITE);
+	http_server_queue(c);
+}
+
+void http_conn_abort(struct http_conn *c)
+{
+	c->reset = true;
+	http_conn_close(c);
+}
+
+void http_conn_gone(struct http_conn *c)
+{
+	enum http_conn_state was = c->state;
+
+	http_conn_close(c);
+	switch (was) {
+	case HTTP_CONN_BODY:
+	case HTTP_CONN_PENDING:
+		http_request_gone(c->req);
+		return;
+	case HTTP_CONN_STREAM:
+		http_stream_gone(c->stream);
+		return;
+	case HTTP_CONN_WEBSOCKET:
+		websocket_gone(c->ws);
+		return;
+	case HTTP_CONN_HEAD:
+	case HTTP_CONN_SKIP:
+	case HTTP_CONN_FLUSH:
+	case HTTP_CONN_LINGER:
+	case HTTP_CONN_CLOSED:
+		return;
+	}
+}
+
+/*
+ * Input
+ */
+
+static void discard(struct http_conn *c, size_t n)
+{
+	evbuffer_drain(input_of(c), n);
+	c->skip_left -= n;
+}
+
+static bool skip_body(struct http_conn *c)
+{
+	size_t here = evbuffer_get_length(input_of(c));
+
+	discard(c, here < c->skip_left ? here : (size_t)c->skip_left);
+	if (c->skip_left == 0) {
+		next_request(c);
+		return true;
+	}
+	if (c->half_closed)
+		http_conn_close(c);
+	return false;
+}
+
+static bool throw_away(struct http_conn *c)
+{
+	size_t here = evbuffer_get_length(input_of(c));
+
+	if (c->half_closed || here >= c->skip_left)
+		http_conn_close(c);
+	else
+		discard(c, here);
+	return false;
+}
+
+/* Takes one step, and says whether another may follow. */
+static bool step(struct http_conn *c)
+{
+	switch (c->state) {
+	case HTTP_CONN_HEAD:
+		return http_request_read_head(c);
+	case HTTP_CONN_BODY:
+		return http_request_read_body(c);
+	case HTTP_CONN_WEBSOCKET:
+		return websocket_read(c);
+	case HTTP_CONN_SKIP:
+		return skip_body(c);
+	case HTTP_CONN_LINGER:
+		return throw_away(c);
+	case HTTP_CONN_PENDING:
+	case HTTP_CONN_STREAM:
+	case HTTP_CONN_FLUSH:
+	case HTTP_CONN_CLOSED:
+		return false;
+	}
+	return false;
+}
+
+void http_conn_process(struct http_conn *c)
+{
+	unsigned steps = 0;
+
+	if (c->processing)
+		return;
+	c->processing = true;
+	while (steps < HTTP_STEPS_PER_WAKEUP && step(c))
+		steps++;
+	c->processing = false;
+
+	if (c->state == HTTP_CONN_PENDING && c->half_closed && c->req->on_gone)
+		http_conn_gone(c);
+	if (steps == HTTP_STEPS_PER_WAKEUP)
+		http_server_queue(c);
+}
+
+static void on_read(struct bufferevent *bev, void *arg)
+{
+	(void)bev;
+	http_conn_process(arg);
+}
+
+/* All of what waited was taken. */
+static void on_write(struct bufferevent *bev, void *arg)
+{
+	struct http_conn *c = arg;
+	usec_t now = clock_monotonic();
+
+	(void)bev;
+	switch (c->state) {
+	case HTTP_CONN_FLUSH:
+		flushed(c);
+		return;
+	case HTTP_CONN_STREAM:
+		http_stream_taken(c->stream);
+		return;
+	case HTTP_CONN_HEAD:
+		/* A request that waited for this was not late by its client's fault. */
+		c->deadline = http_deadline(now, c->head_begun ? c->limits->set.header_timeout
+							       : c->limits->set.idle_timeout);
+		http_conn_process(c);
+		return;
+	case HTTP_CONN_BODY:
+	case HTTP_CONN_PENDING:
+	case HTTP_CONN_WEBSOCKET:
+	case HTTP_CONN_SKIP:
+	case HTTP_CONN_LINGER:
+	case HTTP_CONN_CLOSED:
+		return;
+	}
+}
+
+/* The client sends no more: see the top of this file. */
+static void on_end_of_input(struct http_conn *c)
+{
+	c->half_closed = true;
+	switch (c->state) {
+	case HTTP_CONN_HEAD:
+	case HTTP_CONN_BODY:
+	case HTTP_CONN_SKIP:
+	case HTTP_CONN_LINGER:
+		http_conn_process(c);
+		return;
+	case HTTP_CONN_PENDING:
+		if (c->req->on_gone)
+			http_conn_gone(c);
+		return;
+	case HTTP_CONN_STREAM:
+	case HTTP_CONN_WEBSOCKET:
+		http_conn_gone(c);
+		return;
+	case HTTP_CONN_FLUSH:
+	case HTTP_CONN_CLOSED:
+		return;
+	}
+}
+
+static void on_event(struct bufferevent *bev, short what, void *arg)
+{
+	struct http_conn *c = arg;
+
+	(void)bev;
+	if ((what & BEV_EVENT_EOF) && (what & BEV_EVENT_READING))
+		on_end_of_input(c);
+	else
+		http_conn_gone(c);
+}
+
+/*
+ * Time
+ */
+
+static bool takes_nothing(struct http_conn *c, usec_t now)
+{
+	size_t waiting = http_conn_waiting(c);
+	uint64_t taken = c->queued_bytes - waiting;
+
+	if (waiting == 0)
+		return false;
+	if (taken != c->taken_bytes) {
+		c->taken_bytes = taken;
+		c->taken_at = now;
+	}
+	return now >= http_deadline(c->taken_at, c->limits->set.write_timeout);
+}
+
+static void on_deadline(struct http_conn *c)
+{
+	switch (c->state) {
+	case HTTP_CONN_HEAD:
+		if (http_conn_waiting(c) > 0)
+			return; /* that is the write deadline's */
+		metric_inc(METRIC_HTTP_TIMEOUTS);
+		if (evbuffer_get_length(input_of(c)) > 0)
+			http_request_timed_out(c);
+		else
+			http_conn_close(c);
+		return;
+	case HTTP_CONN_BODY:
+		metric_inc(METRIC_HTTP_TIMEOUTS);
+		http_request_timed_out(c);
+		return;
+	case HTTP_CONN_SKIP:
+	case HTTP_CONN_LINGER:
+		http_conn_close(c);
+		return;
+	case HTTP_CONN_PENDING:
+	case HTTP_CONN_STREAM:
+	case HTTP_CONN_WEBSOCKET:
+	case HTTP_CONN_FLUSH:
+	case HTTP_CONN_CLOSED:
+		return;
+	}
+}
+
+void http_conn_tick(struct http_conn *c, usec_t now)
+{
+	if (c->state == HTTP_CONN_CLOSED)
+		return;
+	if (takes_nothing(c, now)) {
+		metric_inc(METRIC_HTTP_TIMEOUTS);
+		c->reset = true;
+		http_conn_gone(c);
+	} else if (c->state == HTTP_CONN_WEBSOCKET) {
+		websocket_tick(c->ws, now);
+	} else if (now >= c->deadline) {
+		on_deadline(c);
+	}
+}
+
+void http_conn_drain(struct http_conn *c)
+{
+	switch (c->state) {
+	case HTTP_CONN_HEAD:
+		if (evbuffer_get_length(input_of(c)) == 0)
+			http_conn_finish(c, false);
+		return;
+	case HTTP_CONN_STREAM:
+		http_stream_drain(c->stream);
+		return;
+	case HTTP_CONN_WEBSOCKET:
+		websocket_close(c->ws, WEBSOCKET_CLOSE_GOING_AWAY, "the server is shutting down");
+		return;
+	case HTTP_CONN_BODY:
+	case HTTP_CONN_PENDING:
+	case HTTP_CONN_SKIP:
+	case HTTP_CONN_FLUSH:
+	case HTTP_CONN_LINGER:
+	case HTTP_CONN_CLOSED:
+		return;
+	}
+}
+
+/*
+ * Life
+ */
+
+struct http_conn *http_conn_new(struct http_server *server, int fd, const struct http_peer *peer)
+{
+	struct http_conn *c = xcalloc(1, sizeof(*c));
+	usec_t now = clock_monotonic();
+
+	*c = (struct http_conn){
+		.server = server,
+		.limits = server->limits,
+		.bev = bufferevent_socket_new(loop_base(server->loop), fd, 0),
+		.fd = fd,
+		.peer = *peer,
+		.deadline = http_deadline(now, server->limits->set.header_timeout),
+		.head_begun = true, /* the accept counts as its first byte */
+	};
+	c->limits->refs++;
+	if (!c->bev)
+		abort(); /* out of memory, as in xcalloc() */
+	bufferevent_setcb(c->bev, on_read, on_write, on_event, c);
+	bufferevent_setwatermark(c->bev, EV_READ, 0, HTTP_INPUT_MAX);
+	bufferevent_set_max_single_read(c->bev, HTTP_INPUT_MAX);
+	bufferevent_set_max_single_write(c->bev, 256 * 1024);
+	bufferevent_enable(c->bev, EV_READ);
+	return c;
+}
+
+static void close_socket(struct http_conn *c)
+{
+	const struct linger at_once = { .l_onoff = 1, .l_linger = 0 };
+
+	/* A freed bufferevent lives on until the loop has finalized it: the socket doesn't. */
+	bufferevent_disable(c->bev, EV_READ | EV_WRITE);
+	bufferevent_setcb(c->bev, NULL, NULL, NULL, NULL);
+	bufferevent_free(c->bev);
+	c->bev = NULL;
+	if (c->reset)
+		setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+	close(c->fd);
+	c->fd = -1;
+}
+
+/*
+ * A request that nobody takes back (no on_gone) keeps the memory of its connection until it is
+ * answered: its handler may still read it.
+ */
+void http_conn_release(struct http_conn *c)
+{
+	if (c->bev)
+		close_socket(c);
+	if (c->req)
+		return;
+	http_stream_free(c->stream);
+	websocket_free(c->ws);
+	http_limits_unref(c->limits);
+	free(c);
+}
