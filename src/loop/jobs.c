@@ -178,8 +178,6 @@ struct job *job_start(struct jobs *jobs, job_work_fn *work, void *input, void (*
 	job->done = done;
 	job->arg = arg;
 	if (!job_enqueue(jobs, job)) {
-		if (free_input)
-			free_input(input);
 		free(job);
 		return NULL;
 	}

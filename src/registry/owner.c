@@ -124,5 +124,5 @@ void owner_look(struct registry *reg, struct attachment *a)
 	a->owner_lookup->inode = l->inode;
 	a->owner_job = job_start(reg->deps.jobs, look, a->owner_lookup, free, on_looked, a);
 	if (!a->owner_job)
-		a->owner_lookup = NULL; /* the pool is full and has freed it: pid stays unknown */
+		free(STEAL(a->owner_lookup)); /* the pool is full: the pid stays unknown */
 }

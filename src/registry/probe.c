@@ -666,8 +666,10 @@ static void start(struct probe *p)
 		p->lookup->host = xstrdup(host);
 		p->resolving =
 			job_start(p->prober->jobs, resolve, p->lookup, lookup_free, on_resolved, p);
-		if (!p->resolving)
-			timer_set(p->retry, RETRY_AFTER); /* the pool is full */
+		if (!p->resolving) { /* the pool is full */
+			lookup_free(STEAL(p->lookup));
+			timer_set(p->retry, RETRY_AFTER);
+		}
 		return;
 	}
 
