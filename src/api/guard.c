@@ -69,14 +69,30 @@ void guard_done(struct api *api)
 	free(STEAL(api->public_origin));
 }
 
+static bool behind_trusted_proxy(const struct api *api, const struct http_request *req)
+{
+	const struct http_peer *peer = http_request_peer(req);
+
+	return !peer->is_unix && hosts_have(api->trusted_proxies, peer->address);
+}
+
+/* What the client spoke to the outermost proxy, or to us. */
+static const char *scheme_of(const struct api *api, const struct http_request *req)
+{
+	const char *forwarded = http_request_header(req, "X-Forwarded-Proto");
+
+	return forwarded && behind_trusted_proxy(api, req) && strcasecmp(forwarded, "https") == 0
+		       ? "https"
+		       : "http";
+}
+
 /* A page of the daemon's own: its origin is the address the request went to. */
 static bool origin_is_own(const struct api *api, const struct http_request *req, const char *origin)
 {
-	const char *host = http_request_host(req);
+	scoped(freep) char *own = xasprintf("%s://%s", scheme_of(api, req), http_request_host(req));
 
-	if (api->public_origin && strcasecmp(origin, api->public_origin) == 0)
-		return true;
-	return strncasecmp(origin, "http://", 7) == 0 && strcasecmp(origin + 7, host) == 0;
+	return strcasecmp(origin, own) == 0 ||
+	       (api->public_origin && strcasecmp(origin, api->public_origin) == 0);
 }
 
 static bool origin_is_allowed(const struct api *api, const struct http_request *req,
@@ -161,7 +177,7 @@ char *guard_client(const struct api *api, const struct http_request *req)
 
 	if (peer->is_unix)
 		return xasprintf("uid %u", (unsigned)peer->uid);
-	if (!forwarded || !hosts_have(api->trusted_proxies, peer->address))
+	if (!forwarded || !behind_trusted_proxy(api, req))
 		return xstrdup(peer->address);
 
 	hops = parse_list(forwarded, ',');
