@@ -316,7 +316,8 @@ void timer_set(struct timer *t, usec_t after)
 		timer_cancel(t);
 		return;
 	}
-	after = (after < max ? after : max) + t->clock_grain;
+	if (after > 0) /* at once is at once */
+		after = (after < max ? after : max) + t->clock_grain;
 	tv.tv_sec = (time_t)(after / USEC_PER_SEC);
 	tv.tv_usec = (suseconds_t)(after % USEC_PER_SEC);
 	/* A timer that has come due and waits for its turn would be called all the same. */

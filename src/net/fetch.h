@@ -43,7 +43,7 @@ struct fetch_request {
 };
 
 enum fetch_outcome {
-	FETCH_ANSWERED,	   /* with an HTTP status */
+	FETCH_ANSWERED,	   /* with an HTTP status, be the body whole, cut or late */
 	FETCH_REFUSED,	   /* connection refused, host or network unreachable */
 	FETCH_NOT_ACCEPTED, /* the connection did not come about in its time */
 	FETCH_SILENT,	   /* connected, and no answer in its time */
@@ -68,8 +68,11 @@ struct fetch_result {
 
 typedef void fetch_done_fn(const struct fetch_result *result, void *arg);
 
-/* Copies what it is given.  `done` comes once, from the loop, unless the handle was freed. */
+/*
+ * Copies what it is given.  `done` comes once, from the loop, unless the handle was freed; the
+ * handle ends with it.
+ */
 struct fetch *fetch_start(struct fetcher *f, const struct fetch_request *request,
 			  fetch_done_fn *done, void *arg);
-struct fetch *fetch_free(struct fetch *fetch); /* cancels; also from inside `done` */
+struct fetch *fetch_free(struct fetch *fetch); /* cancels; from inside `done` does nothing */
 DEFINE_CLEANUP(struct fetch *, fetch_free)
