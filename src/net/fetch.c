@@ -15,6 +15,7 @@
 #include <event2/event.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <sys/socket.h>
 
 LOG_AREA("fetch");
 
@@ -38,6 +39,8 @@ struct fetch {
 	bool is_https;
 	size_t read_max;
 	struct strbuf body;
+	int sockets[2]; /* the latest, one a family; -1: none */
+	bool was_connected;
 	unsigned char first[2]; /* of an answer that is no HTTP */
 	bool not_http;
 	usec_t started, took;
@@ -148,6 +151,42 @@ static int on_timer_wanted(CURLM *multi, long milliseconds, void *arg)
 	return 0;
 }
 
+static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	struct fetch *fetch = arg;
+	const int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+
+	(void)purpose;
+	if (fd < 0)
+		return CURL_SOCKET_BAD;
+	fetch->sockets[address->family == AF_INET6] = fd;
+	return fd;
+}
+
+/*
+ * libcurl gives the time of a connection only when TLS stands on it, too.  The argument isn't the
+ * fetch because nothing promises that libcurl closes a socket before its request is gone.
+ */
+static int on_close(void *arg, curl_socket_t fd)
+{
+	const struct fetcher *f = arg;
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof(peer);
+	struct fetch *fetch;
+
+	LIST_FOREACH(fetch, &f->running, entry)
+	{
+		for (size_t i = 0; i < ARRAY_SIZE(fetch->sockets); i++) {
+			if (fetch->sockets[i] != fd)
+				continue;
+			fetch->sockets[i] = -1;
+			if (getpeername(fd, (struct sockaddr *)&peer, &len) == 0)
+				fetch->was_connected = true;
+		}
+	}
+	return close(fd);
+}
+
 static size_t on_body(char *data, size_t size, size_t n, void *arg)
 {
 	struct fetch *fetch = arg;
@@ -165,6 +204,19 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
 	return len <= room ? len : len + 1; /* any other number than `len` ends the transfer */
 }
 
+/* Of HEAD only: the empty line behind the fields of a final answer is its end. */
+static size_t on_header(char *line, size_t size, size_t n, void *arg)
+{
+	const struct fetch *fetch = arg;
+	const size_t len = size * n;
+	long status = 0;
+
+	curl_easy_getinfo(fetch->easy, CURLINFO_RESPONSE_CODE, &status);
+	if (status >= 200 && (line[0] == '\r' || line[0] == '\n'))
+		return len + 1;
+	return len;
+}
+
 static bool is_tls_failure(const struct fetch *fetch)
 {
 	curl_off_t tls_ready = 0;
@@ -180,7 +232,7 @@ static bool is_connected(const struct fetch *fetch)
 	curl_off_t connected = 0;
 
 	curl_easy_getinfo(fetch->easy, CURLINFO_CONNECT_TIME_T, &connected);
-	return connected > 0;
+	return connected > 0 || fetch->was_connected;
 }
 
 static enum fetch_outcome outcome_unconnected(const struct fetch *fetch)
@@ -212,6 +264,8 @@ static enum fetch_outcome outcome_of(const struct fetch *fetch, long status)
 		return FETCH_ANSWERED; /* whatever became of the body */
 	if (fetch->not_http)
 		return FETCH_NOT_HTTP;
+	if (fetch->code == CURLE_SSL_CONNECT_ERROR || fetch->code == CURLE_PEER_FAILED_VERIFICATION)
+		return FETCH_TLS_FAILED;
 	if (!is_connected(fetch))
 		return outcome_unconnected(fetch);
 	if (fetch->code == CURLE_OPERATION_TIMEDOUT)
@@ -345,6 +399,12 @@ static void set_target(struct fetch *fetch, const struct fetch_request *request)
 	scoped(freep) char *to = NULL;
 
 	curl_easy_setopt(fetch->easy, CURLOPT_URL, request->url);
+	for (size_t i = 0; i < ARRAY_SIZE(fetch->sockets); i++)
+		fetch->sockets[i] = -1;
+	curl_easy_setopt(fetch->easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
+	curl_easy_setopt(fetch->easy, CURLOPT_OPENSOCKETDATA, fetch);
+	curl_easy_setopt(fetch->easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
+	curl_easy_setopt(fetch->easy, CURLOPT_CLOSESOCKETDATA, fetch->fetcher);
 	fetch->is_https = strncasecmp(request->url, "https:", 6) == 0;
 	if (!address)
 		return;
@@ -364,7 +424,10 @@ static void set_message(struct fetch *fetch, const struct fetch_request *request
 
 	switch (request->method) {
 	case FETCH_HEAD:
-		curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+		/* By CURLOPT_NOBODY libcurl hides what came if it was no HTTP; see on_header(). */
+		curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, "HEAD");
+		curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+		curl_easy_setopt(easy, CURLOPT_HEADERDATA, fetch);
 		break;
 	case FETCH_GET:
 		curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);

@@ -5,4 +5,4 @@ libpreviewd_a_SOURCES += \
 	%reldir%/sdnotify.c %reldir%/sdnotify.h \
 	%reldir%/sockdiag.c %reldir%/sockdiag.h
 
-UNIT_TESTS += tests/unit/test_listen tests/unit/test_sockdiag
+UNIT_TESTS += tests/unit/test_fetch tests/unit/test_listen tests/unit/test_sockdiag
