@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+/* cmocka wants those above it */
+#include <cmocka.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "ctl/hook.h"
+#include "ctl/output.h"
+#include "ctl/problem.h"
+
+static const char *const titles[] = { "NAME", "STATUS", "URL", NULL };
+
+static char *print(bool human, bool color)
+{
+	scoped(table_freep) struct table *t = table_new(titles);
+	char *text = NULL;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+	static const char *const cells[] = {
+		"frontend", "up", "http://localhost:5173", "b\xc3\xa9", "down", "x\033[2Jy\tz",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cells); i++)
+		table_add(t, cells[i]);
+	table_print(t, f, human, color);
+	fclose(f);
+	return text;
+}
+
+static void people_get_aligned_columns(void **state)
+{
+	scoped(freep) char *text = print(true, false);
+
+	(void)state;
+	assert_string_equal(text, "NAME      STATUS  URL\n"
+				  "frontend  up      http://localhost:5173\n"
+				  "b\xc3\xa9        down    x?[2Jy?z\n");
+}
+
+static void programs_get_tabs_and_no_titles(void **state)
+{
+	scoped(freep) char *text = print(false, false);
+
+	(void)state;
+	assert_string_equal(text,
+			    "frontend\tup\thttp://localhost:5173\nb\xc3\xa9\tdown\tx?[2Jy?z\n");
+}
+
+static void only_the_status_has_color(void **state)
+{
+	scoped(freep) char *text = print(true, true);
+
+	(void)state;
+	assert_non_null(strstr(text, "frontend  \033[32mup\033[0m      http"));
+	assert_non_null(strstr(text, "\033[31mdown\033[0m"));
+}
+
+static void an_empty_table_is_nothing(void **state)
+{
+	scoped(table_freep) struct table *t = table_new(titles);
+	char *text = NULL;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	(void)state;
+	table_print(t, f, true, false);
+	fclose(f);
+	assert_int_equal(len, 0);
+	free(text);
+}
+
+static void controls_do_not_reach_the_terminal(void **state)
+{
+	scoped(freep) char *one = printable("a\033]0;x\007\n\x7f\xc2\x9b"
+					    "31m\xc3\xa4");
+	scoped(freep) char *lines = printable_lines("a\nb\r");
+
+	(void)state;
+	assert_string_equal(one, "a?]0;x????"
+				 "?31m\xc3\xa4");
+	assert_string_equal(lines, "a\nb?");
+}
+
+static void ages_have_two_units(void **state)
+{
+	char text[AGE_TEXT_SIZE];
+
+	(void)state;
+	assert_string_equal(format_age(0, text), "0s");
+	assert_string_equal(format_age(59.9, text), "59s");
+	assert_string_equal(format_age(185, text), "3m05s");
+	assert_string_equal(format_age(12345, text), "3h25m");
+	assert_string_equal(format_age(90000, text), "1d01h");
+	assert_string_equal(format_age(-1, text), "0s");
+}
+
+static void an_answer_becomes_a_sentence_and_an_exit_code(void **state)
+{
+	/* clang-format off */
+	static const struct {
+		int status;
+		const char *body;
+		int exit_code;
+		const char *code, *message, *hint;
+	} rows[] = {
+		{ 404, "{\"code\":\"preview_not_found\",\"detail\":\"No 'x'.\"}",
+		  EXIT_NOT_FOUND, "preview_not_found", "No 'x'.", "previewctl ls" },
+		{ 401, "{\"code\":\"token_expired\",\"detail\":\"d\"}",
+		  EXIT_NOT_ALLOWED, "token_expired", "d", "token new" },
+		{ 409, "{\"code\":\"session_limit\",\"detail\":\"Full.\",\"attached\":"
+		       "[{\"session_id\":\"s\",\"name\":\"web\",\"url\":\"http://u\"}]}",
+		  EXIT_CONFLICT, "session_limit", "Full.\n  attached: s web http://u", "detach NAME" },
+		{ 422, "{\"code\":\"invalid_field\",\"detail\":\"'port' is low\",\"errors\":["
+		       "{\"field\":\"port\",\"problem\":\"is low\"},{\"field\":\"host\",\"problem\":\"is bad\"}]}",
+		  EXIT_USAGE, "invalid_field", "'port' is low\n  host: is bad", NULL },
+		{ 424, "{\"code\":\"target_not_listening\",\"detail\":\"d\"}",
+		  EXIT_TIMED_OUT, "target_not_listening", "d", "--wait" },
+		{ 424, "{\"code\":\"target_is_tls\",\"detail\":\"d\",\"hint\":\"its own\"}",
+		  EXIT_FAILED, "target_is_tls", "d", "its own" },
+		/* of a newer daemon: the status says */
+		{ 403, "{\"code\":\"not_on_sundays\",\"title\":\"Closed\"}",
+		  EXIT_NOT_ALLOWED, "not_on_sundays", "Closed", NULL },
+		{ 429, "{\"code\":\"new_limit\",\"detail\":\"d\"}", EXIT_CONFLICT, "new_limit", "d", NULL },
+		/* of somebody else */
+		{ 502, "<html>Bad Gateway</html>", EXIT_UNREACHABLE, "bad_answer", "status 502", "PREVIEWD_URL" },
+		{ 301, "", EXIT_FAILED, "bad_answer", "status 301", "PREVIEWD_URL" },
+		{ 404, "[1]", EXIT_NOT_FOUND, "bad_answer", "status 404", NULL },
+	};
+	/* clang-format on */
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		scoped(problem_done) struct problem p = { 0 };
+
+		assert_int_equal(
+			problem_of_answer(&p, rows[i].status, rows[i].body, strlen(rows[i].body)),
+			-1);
+		assert_int_equal(p.exit_code, rows[i].exit_code);
+		assert_int_equal(p.http_status, rows[i].status);
+		assert_string_equal(p.code, rows[i].code);
+		if (!strstr(p.message, rows[i].message))
+			fail_msg("%s", p.message);
+		if (rows[i].hint)
+			assert_non_null(strstr(p.hint, rows[i].hint));
+	}
+}
+
+static void every_fault_has_an_exit_code_of_the_manual(void **state)
+{
+	(void)state;
+	for (int code = FAULT_NONE; code < FAULT_COUNT_; code++)
+		assert_non_null(exit_code_meaning(fault_exit_code((enum fault_code)code)));
+	assert_null(exit_code_meaning(99));
+}
+
+static void json_errors_bring_the_document_along(void **state)
+{
+	static const char body[] =
+		"{\"code\":\"user_limit\",\"detail\":\"x\\u001b[31m\",\"limit\":20}";
+	scoped(problem_done) struct problem p = { 0 };
+	scoped(freep) char *text = NULL;
+	scoped(json_freep) cJSON *parsed = NULL;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+	const cJSON *error;
+	const char *line;
+
+	(void)state;
+	problem_of_answer(&p, 409, body, strlen(body));
+	problem_print(&p, f, true);
+	fclose(f);
+
+	assert_int_equal(strncmp(text, "previewctl: x?[31m\npreviewctl: hint: ", 37), 0);
+	line = strchr(text, '{');
+	assert_int_equal(json_parse(line, strcspn(line, "\n"), &parsed, NULL), 0);
+	error = cJSON_GetObjectItemCaseSensitive(parsed, "error");
+	assert_string_equal(json_string(error, "code"), "user_limit");
+	assert_int_equal(cJSON_GetObjectItemCaseSensitive(
+				 cJSON_GetObjectItemCaseSensitive(error, "problem"), "limit")
+				 ->valueint,
+			 20);
+}
+
+static void each_agent_says_in_its_way_that_its_session_ended(void **state)
+{
+	/* clang-format off */
+	static const struct {
+		const char *agent, *input;
+		int r;
+		const char *session;
+	} rows[] = {
+		{ "generic", "{\"event\":\"session_end\",\"session_id\":\"s1\"}", 1, "s1" },
+		{ "generic", "{\"event\":\"session_start\",\"session_id\":\"s1\"}", 0, NULL },
+		{ "generic", "{\"event\":\"session_end\"}", -EINVAL, NULL },
+		{ "generic", "{\"event\":\"session_end\",\"session_id\":\"../x\"}", -EINVAL, NULL },
+		{ "generic", "nonsense", -EINVAL, NULL },
+		{ "generic", "", -EINVAL, NULL },
+		{ "claude-code", "{\"session_id\":\"b2c0-1\",\"hook_event_name\":\"SessionEnd\",\"reason\":\"clear\"}", 1, "b2c0-1" },
+		{ "claude-code", "{\"session_id\":\"b2c0-1\",\"hook_event_name\":\"Stop\",\"background_tasks\":[]}", 0, NULL },
+		{ "claude-code", "{\"session_id\":\"b2c0-1\",\"hook_event_name\":\"SessionStart\"}", 0, NULL },
+		{ "codex", "{\"session_id\":\"c1\",\"hook_event_name\":\"SessionEnd\",\"reason\":\"other\"}", 1, "c1" },
+		{ "codex", "{\"session_id\":\"c1\",\"turn_id\":\"t\",\"hook_event_name\":\"Stop\"}", 0, NULL },
+		{ "gemini", "{\"session_id\":\"g1\",\"hook_event_name\":\"SessionEnd\",\"reason\":\"exit\"}", 1, "g1" },
+		{ "cursor", "{\"conversation_id\":\"u1\",\"hook_event_name\":\"sessionEnd\"}", 1, "u1" },
+		{ "cursor", "{\"conversation_id\":\"u1\",\"hook_event_name\":\"stop\"}", 0, NULL },
+		{ "cursor", "{\"session_id\":\"u2\",\"hook_event_name\":\"sessionEnd\"}", 1, "u2" },
+	};
+	/* clang-format on */
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		scoped(freep) char *session = NULL;
+
+		assert_int_equal(hook_read(hook_dialect_of(rows[i].agent), rows[i].input,
+					   strlen(rows[i].input), &session),
+				 rows[i].r);
+		if (rows[i].session)
+			assert_string_equal(session, rows[i].session);
+		else
+			assert_null(session);
+	}
+	assert_null(hook_dialect_of("nobody"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(people_get_aligned_columns),
+		cmocka_unit_test(programs_get_tabs_and_no_titles),
+		cmocka_unit_test(only_the_status_has_color),
+		cmocka_unit_test(an_empty_table_is_nothing),
+		cmocka_unit_test(controls_do_not_reach_the_terminal),
+		cmocka_unit_test(ages_have_two_units),
+		cmocka_unit_test(an_answer_becomes_a_sentence_and_an_exit_code),
+		cmocka_unit_test(every_fault_has_an_exit_code_of_the_manual),
+		cmocka_unit_test(json_errors_bring_the_document_along),
+		cmocka_unit_test(each_agent_says_in_its_way_that_its_session_ended),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
