@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "ctl/problem.h"
 
 struct cJSON;
@@ -123,7 +124,7 @@ int ctl_call(struct ctl *ctl, const char *method, const char *path, const struct
 	     struct cJSON **ret, struct problem *reterr) must_use;
 
 /* The same, with a time limit of its own. */
-int ctl_call_within(struct ctl *ctl, unsigned seconds, const char *method, const char *path,
+int ctl_call_within(struct ctl *ctl, usec_t timeout, const char *method, const char *path,
 		    const struct cJSON *body, struct cJSON **ret, struct problem *reterr) must_use;
 
 /* The daemon's client, made at the first use.  NULL, with the problem told, where none is known. */

@@ -2,10 +2,34 @@ bin_PROGRAMS += previewctl
 previewctl_SOURCES = %reldir%/main.c
 
 libpreviewd_a_SOURCES += \
-	%reldir%/ctl.h \
+	%reldir%/client.c %reldir%/client.h \
+	%reldir%/cmd-attach.c \
+	%reldir%/cmd-completion.c \
+	%reldir%/cmd-config.c \
+	%reldir%/cmd-detach.c \
+	%reldir%/cmd-health.c \
+	%reldir%/cmd-help.c \
+	%reldir%/cmd-hook.c \
+	%reldir%/cmd-ls.c \
+	%reldir%/cmd-open.c \
+	%reldir%/cmd-session.c \
+	%reldir%/cmd-status.c \
+	%reldir%/cmd-token.c \
+	%reldir%/cmd-touch.c \
+	%reldir%/cmd-version.c \
+	%reldir%/cmd-watch.c \
+	%reldir%/cmdline.c \
+	%reldir%/commands.c %reldir%/commands.h %reldir%/commands.def \
+	%reldir%/ctl.c %reldir%/ctl.h \
 	%reldir%/hook.c %reldir%/hook.h \
 	%reldir%/output.c %reldir%/output.h \
+	%reldir%/previews.c %reldir%/previews.h \
 	%reldir%/problem.c %reldir%/problem.h \
-	%reldir%/suggest.c %reldir%/suggest.h
+	%reldir%/suggest.c %reldir%/suggest.h \
+	%reldir%/usage.c %reldir%/usage.h \
+	%reldir%/ws.c %reldir%/ws.h
 
-UNIT_TESTS += tests/unit/test_ctl_output
+UNIT_TESTS += \
+	tests/unit/test_ctl_cmdline \
+	tests/unit/test_ctl_output \
+	tests/unit/test_ctl_wire
