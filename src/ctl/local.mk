@@ -29,6 +29,14 @@ libpreviewd_a_SOURCES += \
 	%reldir%/usage.c %reldir%/usage.h \
 	%reldir%/ws.c %reldir%/ws.h
 
+# The commands and options of the manual page come from the rows that the program itself reads.
+nodist_man_MANS += %reldir%/previewctl.1
+EXTRA_DIST += %reldir%/previewctl.1.in
+CLEANFILES += %reldir%/previewctl.1
+%reldir%/previewctl.1: %reldir%/previewctl.1.in previewctl$(EXEEXT)
+	$(AM_V_at)$(MKDIR_P) %reldir%
+	$(AM_V_GEN)./previewctl$(EXEEXT) mdoc <$(srcdir)/%reldir%/previewctl.1.in >$@.tmp && mv $@.tmp $@
+
 UNIT_TESTS += \
 	tests/unit/test_ctl_cmdline \
 	tests/unit/test_ctl_output \
