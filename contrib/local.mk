@@ -1,1 +1,19 @@
 # contrib
+
+# Completions, by the program itself from its tables.
+bashcompletiondir = $(datadir)/bash-completion/completions
+zshcompletiondir = $(datadir)/zsh/site-functions
+fishcompletiondir = $(datadir)/fish/vendor_completions.d
+nodist_bashcompletion_DATA = %reldir%/completion/previewctl
+nodist_zshcompletion_DATA = %reldir%/completion/_previewctl
+nodist_fishcompletion_DATA = %reldir%/completion/previewctl.fish
+CLEANFILES += $(nodist_bashcompletion_DATA) $(nodist_zshcompletion_DATA) \
+	$(nodist_fishcompletion_DATA)
+
+completion_gen = $(MKDIR_P) $(@D) && ./previewctl$(EXEEXT) completion
+%reldir%/completion/previewctl: previewctl$(EXEEXT)
+	$(AM_V_GEN)$(completion_gen) bash >$@.tmp && mv $@.tmp $@
+%reldir%/completion/_previewctl: previewctl$(EXEEXT)
+	$(AM_V_GEN)$(completion_gen) zsh >$@.tmp && mv $@.tmp $@
+%reldir%/completion/previewctl.fish: previewctl$(EXEEXT)
+	$(AM_V_GEN)$(completion_gen) fish >$@.tmp && mv $@.tmp $@
