@@ -320,6 +320,8 @@ static void deliver(struct fetch *fetch)
 	result.content_type = type;
 	result.local_port = port > 0 ? (uint16_t)port : 0;
 	result.outcome = outcome_of(fetch, result.status);
+	if (result.outcome == FETCH_ANSWERED && fetch->code == CURLE_WRITE_ERROR)
+		result.error = curl_easy_strerror(CURLE_OK); /* we ended it ourselves */
 	if (result.outcome == FETCH_NOT_HTTP) {
 		result.tls_suspected = fetch->first[0] == tls_alert && fetch->first[1] == tls_major;
 		result.nothing_came = !fetch->not_http && nothing_came(fetch->code);
