@@ -19,13 +19,13 @@ static const struct ctl_option options[] = {
 static void tell(const struct ctl *ctl, const char *name, const cJSON *answer)
 {
 	const char *hint = json_string(answer, "hint");
-	scoped(freep) char *shown = printable(hint ? hint : "");
+	scoped(freep) char *shown =
+		hint ? printable(hint) : xasprintf("nothing is attached as '%s'", name);
 
 	if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(answer, "removed")))
 		fprintf(ctl->out, "%s\n", name);
 	else
-		fprintf(ctl->err, "previewctl: nothing is attached as '%s'%s%s\n", name,
-			hint ? ": " : "", shown);
+		fprintf(ctl->err, "previewctl: %s\n", shown);
 }
 
 /* What the daemon answered, told already unless `ret` wants it. */

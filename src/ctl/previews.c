@@ -71,7 +71,8 @@ void members_print(const struct ctl *ctl, const cJSON *of, const char *const *ro
 		scoped(freep) char *text = NULL;
 		scoped(freep) char *shown = NULL;
 
-		if (!member || cJSON_IsNull(member))
+		if (!member || cJSON_IsNull(member) ||
+		    (cJSON_IsString(member) && member->valuestring[0] == '\0'))
 			continue;
 		text = cJSON_IsString(member) ? xstrdup(member->valuestring) : json_print(member);
 		shown = printable(text);

@@ -33,7 +33,9 @@ static const struct {
 } hints[] = {
 	{ FAULT_UNAUTHENTICATED, "set PREVIEWD_TOKEN; `previewctl token new` on the daemon's own "
 				 "machine makes a token" },
-	{ FAULT_TOKEN_INVALID, "set PREVIEWD_TOKEN to a token that `previewctl token list` shows" },
+	{ FAULT_TOKEN_INVALID,
+	  "`previewctl token new` on the daemon's own machine makes a token for "
+	  "PREVIEWD_TOKEN" },
 	{ FAULT_TOKEN_EXPIRED, "`previewctl token new` on the daemon's own machine makes another" },
 	{ FAULT_SESSION_LIMIT, "`previewctl detach NAME` makes room" },
 	{ FAULT_USER_LIMIT,
