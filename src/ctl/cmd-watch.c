@@ -16,6 +16,7 @@
 #include "ctl/client.h"
 #include "ctl/commands.h"
 #include "ctl/ctl.h"
+#include "ctl/output.h"
 #include "ctl/ws.h"
 
 #define HANDSHAKE_SECONDS 10
@@ -154,6 +155,9 @@ static int judge_close(const struct ws *ws, struct problem *reterr)
 		return problem_set(reterr, EXIT_NOT_FOUND, "session_not_found",
 				   "the daemon closed the stream: %s",
 				   *reason ? reason : "there is no such session");
+	case 1006: /* nobody said anything */
+		problem_set(reterr, EXIT_UNREACHABLE, "unreachable", "the connection was lost");
+		return 1;
 	default:
 		problem_set(reterr, EXIT_UNREACHABLE, "unreachable",
 			    "the daemon closed the stream%s%s", *reason ? ": " : "", reason);
@@ -205,6 +209,7 @@ static int follow(struct watch *w, struct problem *reterr)
 /* Longer each time, and never the same for all who lost the daemon at once. */
 static void pause_before_next(struct watch *w, const struct problem *problem)
 {
+	scoped(freep) char *message = printable(problem->message);
 	uint32_t chance;
 	usec_t pause;
 	struct timespec t;
@@ -212,7 +217,7 @@ static void pause_before_next(struct watch *w, const struct problem *problem)
 	w->lost = w->joined;
 	random_bytes(&chance, sizeof(chance));
 	pause = w->pause / 2 + chance % (w->pause / 2 + 1);
-	fprintf(w->ctl->err, "previewctl: %s; trying again in %.1f s\n", problem->message,
+	fprintf(w->ctl->err, "previewctl: %s; trying again in %.1f s\n", message,
 		(double)pause / (double)USEC_PER_SEC);
 	t = (struct timespec){ .tv_sec = (time_t)(pause / USEC_PER_SEC),
 			       .tv_nsec = (long)(pause % USEC_PER_SEC * 1000) };
