@@ -259,7 +259,10 @@ static bool find_listeners(struct probe *p)
 
 			if (l->port != p->request.port || l->family != family || !l->loopback)
 				continue;
-			add_address(p, family == AF_INET ? "127.0.0.1" : "::1");
+			if (family == AF_INET || (l->any_address && !l->v6only))
+				add_address(p, "127.0.0.1");
+			if (family == AF_INET6)
+				add_address(p, "::1");
 		}
 	}
 	return p->n_addresses > 0;
@@ -394,8 +397,7 @@ static void check_next_origin(struct probe *p)
 					    p->request.public_host, p->request.port);
 	scoped(freep) char *origin =
 		xasprintf("Origin: %s://%s", p->request.public_scheme, p->request.public_authority);
-	const char *const headers[] = { origin, "Sec-Fetch-Site: cross-site",
-					"Sec-Fetch-Mode: no-cors", NULL };
+	const char *const headers[] = { origin, NULL };
 	struct fetch_request request = {
 		.method = FETCH_GET,
 		.url = url,
