@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: MIT
+//
+// What was answered is there: after kill -9 between any two steps, on a full disk, with a store that
+// is damaged.
+import assert from "node:assert/strict";
+import { execFileSync, spawnSync } from "node:child_process";
+import fs from "node:fs";
+import path from "node:path";
+import test from "node:test";
+
+import { Daemon, base, blind, defer, is_root, start, temp_dir, until } from "./harness.mjs";
+import * as events from "./events.mjs";
+
+test("kill -9 between any two steps: all that was answered is there, with its label", async (t) => {
+	const d = await start(t);
+	const sight = async () =>
+		(await d.admin.list("s1")).map(({ name, label, url, attached_at, probe, focus, bash_task_id }) => ({ name, label, url, attached_at, probe, focus, bash_task_id }));
+	const steps = [
+		() => d.admin.put(base("s1"), { user_id: "ada", workdir: "/srv/app", meta: { k: "v" } }),
+		() => d.admin.attach("s1", blind({ name: "a", path: "/x", focus: false, bash_task_id: "b1" })),
+		() => d.admin.attach("s1", blind({ name: "b" })),
+		() => d.admin.attach("s1", blind({ name: "a", port: 6000 })),
+		() => d.admin.detach("s1", "b"),
+		() => d.admin.attach("s1", blind({ name: "c" })),
+		() => d.admin.del(base("s1")),
+		() => d.admin.put(base("s1"), { user_id: "ada" }),
+		() => d.admin.attach("s1", blind({ name: "d" })),
+	];
+	for (const step of steps) {
+		assert.ok((await step()).status < 300);
+		const answer = await d.admin.get(base("s1"));
+		const before = answer.status === 200 ? await sight() : null;
+		await d.kill();
+		await d.start();
+		const after = await d.admin.get(base("s1"));
+		assert.equal(after.status, answer.status);
+		if (!before) continue;
+		assert.deepEqual(await sight(), before);
+		for (const member of ["user_id", "workdir", "meta", "created_at", "previews"]) assert.deepEqual(after.json[member], answer.json[member], member);
+		assert.ok(after.json.latest_seq >= answer.json.latest_seq);
+	}
+});
+
+test("kill -9 while attaches and detaches are under way: nothing answered is lost, no limit broken, no number used twice", async (t) => {
+	const d = await start(t, { settings: { "limits.per_user": "1000" } });
+	const sessions = ["s0", "s1", "s2", "s3"];
+	const names = ["a", "b", "c", "d", "e", "f", "g"];
+	const highest = Object.fromEntries(sessions.map((s) => [s, 0]));
+	const epochs = new Set();
+
+	for (let round = 0; round < 6; round++) {
+		const streams = await Promise.all(sessions.map((s) => events.join(d, s)));
+		epochs.add(streams[0].joined.epoch);
+		assert.equal(epochs.size, round + 1, "each start is a new epoch");
+		for (const [i, s] of sessions.entries()) assert.ok(streams[i].joined.latest_seq >= highest[s], "numbers only grow");
+
+		// Each name of each session is one client's own, which asks one thing after another.
+		const known = new Map(); // what the last answer said; `asked` when one more was under way
+		let killed = false;
+		const clients = sessions.flatMap((session) =>
+			names.map(async (name) => {
+				const state = { answered: undefined, asked: null };
+				known.set(`${session}/${name}`, state);
+				const had = (await d.admin.list(session)).find((p) => p.name === name);
+				state.answered = had ? { label: had.label, port: had.port } : null;
+				while (!killed) {
+					const attach = Math.random() < 0.7;
+					const port = 5000 + Math.floor(Math.random() * 1000);
+					state.asked = attach ? port : "detach";
+					const answer = await (attach ? d.admin.attach(session, blind({ name, port })) : d.admin.detach(session, name)).catch(() => null);
+					if (!answer) return;
+					state.asked = null;
+					if (attach && answer.status < 300) state.answered = { label: answer.json.label, port };
+					else if (!attach && answer.status === 200) state.answered = null;
+					else assert.equal(answer.json.code, "session_limit", answer.text);
+				}
+			}),
+		);
+		await new Promise((resolve) => setTimeout(resolve, 30 + Math.random() * 200));
+		await d.kill();
+		killed = true;
+		await Promise.all(clients);
+		await Promise.all(streams.map((s) => s.end()));
+		for (const [i, s] of sessions.entries()) {
+			const { seqs } = streams[i];
+			for (const [j, seq] of seqs.entries()) assert.equal(seq, seqs[0] + j, "no gaps in an epoch");
+			if (seqs.length) {
+				assert.ok(seqs[0] > highest[s], `a number was used twice in ${s}: ${seqs[0]} after ${highest[s]}`);
+				highest[s] = seqs.at(-1);
+			}
+		}
+
+		await d.start();
+		for (const session of sessions) {
+			const found = await d.admin.list(session);
+			assert.ok(found.length <= 5, `${session} has ${found.length}`);
+			for (const name of names) {
+				const { answered, asked } = known.get(`${session}/${name}`);
+				const now = found.find((p) => p.name === name);
+				const as_answered = answered ? now?.label === answered.label && now.port === answered.port : !now;
+				const as_asked = asked === "detach" ? !now : asked && now?.port === asked;
+				const said = `${session}/${name}: ${JSON.stringify({ answered, asked, now })}`;
+				assert.ok(as_answered || as_asked, said);
+			}
+		}
+	}
+	assert.ok(Object.values(highest).some((n) => n > 10), "something happened at all");
+});
+
+test("a second daemon on the same state is refused", async (t) => {
+	const d = await start(t);
+	const other = new Daemon(t, { state: d.state });
+	const child = other.spawn();
+	const { code } = await child.exited;
+	assert.notEqual(code, 0);
+	assert.match(child.stderr.text, /already|in use|another|locked/i);
+	assert.equal((await d.admin.attach("s1", blind())).status, 201, "the first goes on");
+});
+
+// A file system of its own, small; null where it cannot be had.
+function small_disk(t, size) {
+	const dir = temp_dir(t);
+	const { status } = spawnSync("mount", ["-t", "tmpfs", "-o", `size=${size}`, "tmpfs", dir], { stdio: "ignore" });
+	if (status !== 0) return null;
+	defer(t, () => execFileSync("umount", ["-l", dir]));
+	return dir;
+}
+
+function fill(file) {
+	const fd = fs.openSync(file, "w");
+	try {
+		for (const size of [65536, 4096]) {
+			try {
+				for (;;) fs.writeSync(fd, Buffer.alloc(size));
+			} catch (e) {
+				if (e.code !== "ENOSPC") throw e;
+			}
+		}
+	} finally {
+		fs.closeSync(fd);
+	}
+}
+
+test("a full disk: 503 store_unavailable, nothing half done, and well again when there is space", async (t) => {
+	const disk = small_disk(t, "2m");
+	if (!disk) return t.skip("cannot mount a tmpfs here");
+	const d = await start(t, { state: path.join(disk, "state") });
+	await d.admin.attach("s1", blind({ name: "before" }));
+	const stream = await events.join(d, "s1");
+
+	fill(path.join(disk, "filler"));
+	let failed;
+	// Some of the log may have room yet.
+	for (let i = 0; i < 500 && !failed; i++) {
+		const answer = await d.admin.attach("s1", blind({ name: "turn", path: `/${"x".repeat(500)}` }));
+		if (answer.status >= 300) failed = answer;
+	}
+	assert.equal(failed?.status, 503, failed?.text);
+	assert.equal(failed.json.code, "store_unavailable");
+	assert.match(failed.type, /^application\/problem\+json/);
+
+	const sight = async () => (await d.admin.list("s1")).map((p) => [p.name, p.label]);
+	const held = await sight();
+	await stream.flush();
+	const told = stream.events.length;
+	assert.equal((await d.admin.attach("s1", blind({ name: "new" }))).status, 503);
+	assert.equal((await d.admin.detach("s1", "before")).status, 503);
+	assert.equal((await d.admin.del(base("s1"))).status, 503);
+	assert.equal((await d.admin.put(base("s9"), {})).status, 503);
+	assert.equal((await d.admin.post(`${base("s1")}/tokens`, { scopes: ["view"] })).status, 503);
+	assert.deepEqual(await sight(), held, "nothing half done");
+	assert.equal((await d.admin.get(base("s9"))).status, 404);
+	await stream.flush();
+	assert.equal(stream.events.length, told, "no event of what did not happen");
+	const ready = await d.anonymous.get("/readyz");
+	assert.equal(ready.status, 503);
+	assert.equal(ready.json.code, "store_unavailable");
+	assert.equal((await d.anonymous.get("/healthz")).status, 200);
+
+	fs.rmSync(path.join(disk, "filler"));
+	await until(async () => (await d.anonymous.get("/readyz")).status === 200, "/readyz is well again");
+	assert.equal((await d.admin.attach("s1", blind({ name: "after" }))).status, 201);
+	const final = await sight();
+	assert.ok(final.some(([name]) => name === "after") && final.some(([name]) => name === "before"));
+	await d.kill();
+	await d.start();
+	assert.deepEqual(await sight(), final);
+});
+
+test("killed on a full disk, it starts again with all that was answered", async (t) => {
+	const disk = small_disk(t, "2m");
+	if (!disk) return t.skip("cannot mount a tmpfs here");
+	const d = await start(t, { state: path.join(disk, "state") });
+	await d.admin.attach("s1", blind({ name: "a" }));
+	await d.admin.attach("s1", blind({ name: "b" }));
+	fill(path.join(disk, "filler"));
+	await d.kill();
+	fs.rmSync(path.join(disk, "filler"));
+	await d.start();
+	assert.deepEqual(await d.admin.names("s1"), ["a", "b"]);
+});
+
+async function refuses_to_start(d, pattern) {
+	const child = d.spawn();
+	const { code, signal } = await child.exited;
+	assert.equal(signal, null, child.stderr.text);
+	assert.notEqual(code, 0);
+	assert.match(child.stderr.text, pattern);
+	assert.doesNotMatch(child.stderr.text, /listening on http/);
+}
+
+const database = (d) => path.join(d.state, "previewd.db");
+
+async function with_a_past(t) {
+	const d = await start(t);
+	for (const name of ["a", "b", "c"]) await d.admin.attach("s1", blind({ name }));
+	await d.stop();
+	return d;
+}
+
+test("a database that is none is refused with its path, and left as it is", async (t) => {
+	const d = await with_a_past(t);
+	const garbage = Buffer.alloc(8192, "not a database ");
+	fs.writeFileSync(database(d), garbage);
+	await refuses_to_start(d, /previewd\.db/);
+	assert.deepEqual(fs.readFileSync(database(d)), garbage);
+});
+
+test("a damaged database is refused, not begun anew", async (t) => {
+	const d = await with_a_past(t);
+	const size = fs.statSync(database(d)).size;
+	const fd = fs.openSync(database(d), "r+");
+	fs.writeSync(fd, Buffer.alloc(size - 200, 0xa5), 0, size - 200, 200);
+	fs.closeSync(fd);
+	await refuses_to_start(d, /previewd\.db/);
+});
+
+test("a database of a later version is refused", async (t) => {
+	const d = await with_a_past(t);
+	execFileSync("python3", ["-c", `import sqlite3,sys; c=sqlite3.connect(sys.argv[1]); c.execute("pragma user_version=9999"); c.commit()`, database(d)]);
+	await refuses_to_start(d, /previewd\.db.*(newer|later|version|schema)/is);
+});
+
+test("a state directory that cannot be written is refused", async (t) => {
+	const state = temp_dir(t);
+	const wrap = is_root ? ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] : [];
+	const d = new Daemon(t, { state, wrap });
+	if (is_root) fs.chownSync(d.dir, 65534, 65534);
+	fs.chmodSync(state, 0o555);
+	await refuses_to_start(d, new RegExp(state));
+});
+
+test("a read-only database is refused", async (t) => {
+	const disk = small_disk(t, "2m");
+	if (!disk) return t.skip("cannot mount a tmpfs here");
+	const d = await start(t, { state: path.join(disk, "state") });
+	await d.admin.attach("s1", blind());
+	await d.stop();
+	execFileSync("mount", ["-o", "remount,ro", disk]);
+	await refuses_to_start(d, /read-only|readonly|previewd\.db|state/i);
+	execFileSync("mount", ["-o", "remount,rw", disk]);
+	await d.start();
+	assert.deepEqual(await d.admin.names("s1"), ["default"]);
+});
