@@ -16,3 +16,4 @@ TESTS += %reldir%/layers.sh
 EXTRA_DIST += %reldir%/layers.sh %reldir%/check-layers
 include tests/fuzz/local.mk
 include tests/interop/local.mk
+include tests/functional/local.mk

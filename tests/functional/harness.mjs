@@ -211,7 +211,7 @@ export class Api {
 		const fields = { ...headers };
 		if (token) fields.authorization ??= `Bearer ${token}`;
 		if (payload !== undefined) {
-			fields["content-type"] ??= "application/json";
+			if (!("content-type" in fields)) fields["content-type"] = "application/json"; // null: none at all
 			fields["content-length"] ??= Buffer.byteLength(payload);
 		}
 		for (const name of Object.keys(fields)) if (fields[name] === null) delete fields[name];

@@ -1,0 +1,20 @@
+# The built daemon with real parts, by node's own test runner: make check-functional
+# Its packages come with `npm ci` in tests/ of the source.
+EXTRA_DIST += tests/package.json tests/package-lock.json \
+	%reldir%/harness.mjs %reldir%/targets.mjs %reldir%/events.mjs \
+	%reldir%/access.test.mjs %reldir%/durability.test.mjs %reldir%/events.test.mjs \
+	%reldir%/http.test.mjs %reldir%/leak.test.mjs %reldir%/limits.test.mjs \
+	%reldir%/operations.test.mjs %reldir%/previewctl.test.mjs %reldir%/probe.test.mjs \
+	%reldir%/vite.test.mjs \
+	tests/fixtures/activate.py tests/fixtures/deaf.py tests/fixtures/notified.py \
+	tests/fixtures/slow_client.py \
+	tests/fixtures/vite-app/index.html tests/fixtures/vite-app/main.js \
+	tests/fixtures/vite-app/package.json tests/fixtures/vite-app/vite.config.js
+
+# TAP, so that what calls it can count; FUNCTIONAL_TESTS="tests/functional/vite.test.mjs" for some.
+check-functional: all
+	cd '$(srcdir)' && PREVIEWD='$(abs_top_builddir)/previewd' \
+		PREVIEWCTL='$(abs_top_builddir)/previewctl' \
+		node --test --test-reporter=tap --test-concurrency=2 --test-timeout=120000 \
+		$${FUNCTIONAL_TESTS:-tests/functional/*.test.mjs}
+.PHONY: check-functional
