@@ -110,6 +110,27 @@ test("kill -9 while attaches and detaches are under way: nothing answered is los
 	assert.ok(Object.values(highest).some((n) => n > 10), "something happened at all");
 });
 
+test("SIGTERM while attaches are under way: each answer is true after the restart", async (t) => {
+	const d = await start(t, { settings: { "limits.per_session": "1000", "limits.per_user": "1000" } });
+	await d.admin.attach("s1", blind({ name: "first" }));
+	const asked = Array.from({ length: 200 }, (_, i) => d.admin.attach("s1", blind({ name: `p${i}` })).catch(() => null));
+	await Promise.race(asked);
+	d.child.signal("SIGTERM");
+	const answers = await Promise.all(asked);
+	assert.equal((await d.child.exited).code, 0);
+
+	await d.start();
+	const names = new Set(await d.admin.names("s1"));
+	for (const [i, answer] of answers.entries()) {
+		if (answer?.status === 201) assert.ok(names.has(`p${i}`), `p${i} was answered`);
+		else if (answer) {
+			assert.equal(answer.json.code, "draining");
+			assert.ok(!names.has(`p${i}`), `p${i} was refused`);
+		}
+	}
+	assert.ok(answers.some((a) => a?.status === 201));
+});
+
 test("a second daemon on the same state is refused", async (t) => {
 	const d = await start(t);
 	const other = new Daemon(t, { state: d.state });

@@ -358,3 +358,34 @@ test("what could be read in two ways is refused and the connection closed", asyn
 		assert.match(text, /application\/problem\+json/);
 	}
 });
+
+test("a body may come in chunks, after 100 Continue, and from a client of HTTP/1.0", async (t) => {
+	const d = await start(t);
+	const head = (version, more) =>
+		`PUT ${base("s1")} HTTP/${version}\r\nHost: localhost\r\nAuthorization: Bearer ${d.admin_token}\r\nContent-Type: application/json\r\nConnection: close\r\n${more}\r\n\r\n`;
+	const chunked = await raw(d.port, head("1.1", "Transfer-Encoding: chunked") + '5;x=y\r\n{"met\r\nA\r\na":{"k":1}\r\n1\r\n}\r\n0\r\nTrailer: x\r\n\r\n');
+	assert.match(chunked, /^HTTP\/1\.1 201 /, chunked);
+	assert.match(chunked, /"meta":\{"k":1\}/);
+	const patient = await raw(d.port, head("1.1", "Content-Length: 2\r\nExpect: 100-continue") + "{}");
+	assert.match(patient, /^HTTP\/1\.1 (100 Continue\r\n\r\nHTTP\/1\.1 )?200 /, patient);
+	const old = await raw(d.port, head("1.0", "Content-Length: 2") + "{}");
+	assert.match(old, /^HTTP\/1\.[01] 200 /, old);
+	assert.doesNotMatch(old, /transfer-encoding/i);
+});
+
+test("a browser's page may read a refusal, where its origin is listed", async (t) => {
+	const origin = "https://app.example.org";
+	const d = await start(t, { settings: { "cors.origins": origin } });
+	for (const answer of [await d.anonymous.get("/api/previews", { headers: { origin } }), await d.admin.get("/nothing", { headers: { origin } })])
+		assert.equal(answer.headers["access-control-allow-origin"], origin, answer.text);
+});
+
+test("previews stand in the order they were attached, also after a restart", async (t) => {
+	const d = await start(t);
+	for (const name of ["zeta", "alpha", "mid"]) await d.admin.attach("s1", blind({ name }));
+	const order = async () => (await d.admin.list("s1")).map((p) => p.name);
+	const before = await order();
+	await d.kill();
+	await d.start();
+	assert.deepEqual(await order(), before);
+});

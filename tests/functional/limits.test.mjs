@@ -194,3 +194,75 @@ test("session end detaches everything, and the id comes back to its owner alone"
 	assert.equal(back.json.previews, 0);
 	assert.equal((await d.admin.put(base("s1"), { user_id: "bob" })).json.code, "session_conflict");
 });
+
+test("of 20 detaches in flight of one preview exactly one removes it, and one event tells", async (t) => {
+	const d = await start(t);
+	await d.admin.attach("s1", blind());
+	const stream = await events.join(d, "s1");
+	const answers = await Promise.all(Array.from({ length: 20 }, () => d.admin.detach("s1")));
+	assert.equal(answers.filter((a) => a.json.removed).length, 1);
+	assert.deepEqual(statuses(answers), { 200: 20 });
+	await stream.flush();
+	assert.equal(stream.events.length, 1);
+});
+
+test("session end cancels the attaches that wait in it", async (t) => {
+	const d = await start(t);
+	await d.admin.put(base("s1"), {});
+	const port = await free_port();
+	const waiting = d.admin.attach("s1", { port, wait_seconds: 100 });
+	await d.probing(1);
+
+	assert.equal((await d.admin.del(base("s1"))).json.ended, true);
+
+	const answer = await waiting;
+	assert.equal(answer.json.code, "canceled", answer.text);
+	await targets.http_server(t, undefined, { port });
+	assert.equal((await d.admin.get(base("s1"))).status, 404);
+	assert.deepEqual((await d.admin.get("/api/previews")).json.previews, []);
+});
+
+test("attaches and session ends in flight: what is listed is what the last event of each says", async (t) => {
+	const d = await start(t, { settings: { "limits.per_session": "100" } });
+	await d.admin.put(base("s1"), {});
+	const stream = await events.join(d, "s1");
+	const calls = Array.from({ length: 120 }, (_, i) =>
+		i % 20 === 19 ? d.admin.del(base("s1")) : d.admin.attach("s1", blind({ name: `p${i % 7}`, port: 5000 + i })),
+	);
+	await Promise.all(calls);
+	await stream.flush();
+	const told = new Map();
+	for (const { event_type, payload } of stream.events) {
+		const there = told.has(payload.name);
+		if (event_type === "web_preview:attached") assert.ok(!there, `${payload.name} was there already`);
+		else assert.ok(there, `${payload.name} was not there`);
+		if (there) told.delete(payload.name);
+		else told.set(payload.name, payload.port);
+	}
+	assert.deepEqual(stream.seqs, stream.seqs.map((_, i) => stream.seqs[0] + i));
+	const answer = await d.admin.get(`${base("s1")}/previews`);
+	const listed = answer.status === 404 ? [] : answer.json.previews;
+	assert.deepEqual(Object.fromEntries(listed.map((p) => [p.name, p.port])), Object.fromEntries(told));
+});
+
+test("more attaches at once than limits.probes are 429 with Retry-After", async (t) => {
+	const d = await start(t, { settings: { "limits.probes": "2", "limits.per_session": "10" } });
+	const port = await free_port();
+	const waiting = [1, 2].map((i) => d.admin.attach("s1", { port, name: `p${i}`, wait_seconds: 60 }));
+	await d.probing(2);
+	const answer = await d.admin.attach("s1", { port, name: "p3" });
+	assert.equal(answer.status, 429, answer.text);
+	assert.equal(answer.json.code, "too_many_requests");
+	assert.ok(Number(answer.headers["retry-after"]) >= 1);
+	assert.equal((await d.admin.attach("s1", blind({ name: "p4" }))).status, 201);
+	await targets.http_server(t, undefined, { port });
+	assert.deepEqual(statuses(await Promise.all(waiting)), { 201: 2 });
+});
+
+test("more sessions of a user than limits.sessions_per_user are 429", async (t) => {
+	const d = await start(t, { settings: { "limits.sessions_per_user": "2" } });
+	for (const s of ["s1", "s2"]) assert.equal((await d.admin.put(base(s), {})).status, 201);
+	const answer = await d.admin.put(base("s3"), {});
+	assert.equal(answer.json.code, "too_many_sessions", answer.text);
+	assert.equal((await d.admin.put(base("s4"), { user_id: "other" })).status, 201);
+});

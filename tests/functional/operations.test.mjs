@@ -8,7 +8,7 @@ import net from "node:net";
 import path from "node:path";
 import test from "node:test";
 
-import { Api, Child, Daemon, base, blind, defer, fixtures, free_port, previewd, run, start, temp_dir, until, within } from "./harness.mjs";
+import { Api, Child, Daemon, base, blind, defer, fixtures, free_port, have, previewd, run, start, temp_dir, until, within } from "./harness.mjs";
 import * as events from "./events.mjs";
 import * as targets from "./targets.mjs";
 
@@ -318,4 +318,46 @@ test("more connections than server.connections_max are told so", async (t) => {
 	assert.equal(answer.status, 503);
 	other.destroy();
 	await until(async () => (await d.anonymous.get("/healthz", { agent: third }).catch(() => ({}))).status === 200, "a place is free");
+});
+
+test("it listens on ::1 too, and on no unix socket where none is wanted", async (t) => {
+	const d = new Daemon(t, { args: ["--listen", "[::1]:0", "--socket", "none"] });
+	const child = d.spawn();
+	const [, port] = await child.stderr.match(/listening on http:\/\/\[::1\]:(\d+)/);
+	const answer = await new Promise((resolve, reject) => http.get({ host: "::1", port, path: "/healthz" }, resolve).on("error", reject));
+	assert.equal(answer.statusCode, 200, "[::1] is among server.allowed_hosts");
+	answer.resume();
+	assert.equal(fs.existsSync(d.socket), false);
+	child.signal("SIGTERM");
+	assert.equal((await within(child.exited, "its end")).code, 0);
+});
+
+test("out of descriptors it goes on with those it has, and takes new ones when it can", { skip: !have("prlimit") && "needs prlimit" }, async (t) => {
+	const d = await start(t, { wrap: ["prlimit", "--nofile=40:40"] });
+	assert.equal((await d.admin.attach("s1", blind())).status, 201);
+	const kept = new http.Agent({ keepAlive: true, maxSockets: 1 });
+	defer(t, () => kept.destroy());
+	assert.equal((await d.admin.get("/healthz", { agent: kept })).status, 200);
+	const crowd = await Promise.all(
+		Array.from({ length: 60 }, () => {
+			const socket = net.connect(d.port, "127.0.0.1");
+			socket.on("error", () => {});
+			return new Promise((resolve) => socket.once("connect", () => resolve(socket)));
+		}),
+	);
+	assert.equal((await d.admin.attach("s1", blind({ name: "b" }), { agent: kept })).status, 201);
+	assert.ok((await d.admin.get("/metrics", { agent: kept })).text.match(/^previewd_http_accept_errors_total [1-9]/m));
+	for (const socket of crowd) socket.destroy();
+	await until(async () => (await d.anonymous.get("/healthz")).status === 200, "new connections are taken");
+});
+
+test("settings that are wrong are told by --check-config", async (t) => {
+	const d = new Daemon(t, { file: "[limits]\nper_session = 5\n" });
+	const check = (...more) => run(t, [previewd(), "--config", d.config, "--check-config", ...more], { env: d.environment() });
+	assert.equal((await check()).code, 0);
+	const wrong = await check("-o", "limits.per_session=x");
+	assert.notEqual(wrong.code, 0);
+	assert.match(wrong.stderr, /per_session/);
+	assert.notEqual((await check("-o", "nonsense")).code, 0);
+	assert.match((await run(t, [previewd(), "--version"], { env: d.environment() })).stdout, /^previewd \d/);
 });

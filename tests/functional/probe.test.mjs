@@ -3,10 +3,11 @@
 // What an attach finds at its port, and what it says of it.
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import fs from "node:fs";
 import http from "node:http";
 import test from "node:test";
 
-import { base, free_port, start } from "./harness.mjs";
+import { base, free_port, is_root, start } from "./harness.mjs";
 import * as events from "./events.mjs";
 import * as targets from "./targets.mjs";
 
@@ -292,4 +293,27 @@ test("a client that leaves while its attach waits attaches nothing", async (t) =
 	await d.probing(0);
 	await targets.http_server(t, undefined, { port });
 	assert.deepEqual(await listed(d, "s1"), []);
+});
+
+test("preview.listener_owner = same asks that the server is the session's user's", { skip: !is_root && "needs root, to be another user" }, async (t) => {
+	const d = await start(t, { settings: { "preview.listener_owner": "same" } });
+	const server = await targets.http_server(t);
+	await d.admin.put(base("mine"), { user_id: "root" });
+	await d.admin.put(base("theirs"), { user_id: "nobody" });
+	await d.admin.put(base("unknown"), { user_id: "not-a-login" });
+	refused(await d.admin.attach("theirs", { port: server.port }), 403, "target_not_allowed");
+	refused(await d.admin.attach("unknown", { port: server.port }), 403, "target_not_allowed");
+	assert.equal((await d.admin.attach("mine", { port: server.port })).status, 201);
+});
+
+test("200 attaches that wait for their servers cost no busy loop", async (t) => {
+	const d = await start(t);
+	const port = await free_port();
+	const waiting = Array.from({ length: 200 }, (_, i) => d.admin.attach("s1", { port, name: `p${i}`, wait_seconds: 3 }));
+	await d.probing(200);
+	const used = () => fs.readFileSync(`/proc/${d.child.pid}/stat`, "utf8").split(") ")[1].split(" ").slice(11, 13).reduce((a, b) => a + Number(b), 0) / 100;
+	const before = used();
+	await Promise.all(waiting);
+	const spent = used() - before;
+	assert.ok(spent < 0.6, `${spent} s of CPU in 3 s`);
 });
