@@ -236,6 +236,7 @@ static void on_attached(struct registry_op *op, int result)
 	}
 
 	slot->current = STEAL(op->attachment);
+	slot_to_end(slot);
 	slot_settle(slot);
 	session_settle(reg, s, result, true);
 	metric_inc(METRIC_ATTACHES);

@@ -257,6 +257,12 @@ struct slot *slot_make(struct session *s, const char *name)
 	return slot;
 }
 
+void slot_to_end(struct slot *slot)
+{
+	DL_DELETE(slot->session->slots, slot);
+	DL_APPEND(slot->session->slots, slot);
+}
+
 void slot_settle(struct slot *slot)
 {
 	struct session *s = slot->session;
@@ -361,9 +367,18 @@ static int by_end(const struct session *a, const struct session *b)
 	return a->ended_at < b->ended_at ? -1 : a->ended_at > b->ended_at;
 }
 
+/* The store gives them by name. */
+static int by_attached_at(const struct slot *a, const struct slot *b)
+{
+	int64_t at = a->current->record->attached_at, bt = b->current->record->attached_at;
+
+	return at < bt ? -1 : at > bt;
+}
+
 int registry_load(struct registry *reg, struct fault *reterr)
 {
 	struct user *u, *tmp;
+	struct session *s;
 	int r;
 
 	r = store_load(reg->deps.store, RECORD_KIND_SESSION, on_session, reg, reterr);
@@ -373,6 +388,8 @@ int registry_load(struct registry *reg, struct fault *reterr)
 	if (r < 0)
 		return r;
 
+	for (s = reg->sessions; s; s = s->hh.next)
+		DL_SORT(s->slots, by_attached_at);
 	HASH_ITER(hh, reg->users, u, tmp)
 	DL_SORT2(u->ended, by_end, ended_prev, ended_next);
 	return 0;

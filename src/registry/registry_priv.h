@@ -172,6 +172,7 @@ void session_free(struct registry *reg, struct session *s);
 
 struct slot *slot_find(const struct session *s, const char *name);
 struct slot *slot_make(struct session *s, const char *name);
+void slot_to_end(struct slot *slot); /* the session's list is in the order of attaching */
 void slot_settle(struct slot *slot); /* frees it when nothing is there or on its way */
 
 /* Takes the record (of record_copy()); enters the port's list. */

@@ -383,8 +383,10 @@ test("a browser's page may read a refusal, where its origin is listed", async (t
 test("previews stand in the order they were attached, also after a restart", async (t) => {
 	const d = await start(t);
 	for (const name of ["zeta", "alpha", "mid"]) await d.admin.attach("s1", blind({ name }));
+	await d.admin.attach("s1", blind({ name: "alpha", port: 6000 }));
 	const order = async () => (await d.admin.list("s1")).map((p) => p.name);
 	const before = await order();
+	assert.deepEqual(before, ["zeta", "mid", "alpha"]);
 	await d.kill();
 	await d.start();
 	assert.deepEqual(await order(), before);
