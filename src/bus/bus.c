@@ -29,6 +29,9 @@ LOG_AREA("bus");
 #define SEQ_BLOCK           1000
 #define RESERVE_RETRY_AFTER USEC_PER_SEC
 
+/* The key of the sequence record of those that were forgotten; no session can be called so. */
+#define FORGOTTEN_ID "*"
+
 /* An event that waits for its number. */
 struct draft {
 	struct event *event;
@@ -42,6 +45,7 @@ struct topic {
 	uint64_t seq;                /* the last one given */
 	uint64_t reserved;           /* may be given up to and with this */
 	uint64_t reserving;          /* what `commit` asks for */
+	bool known;                  /* the store has its reservation */
 	struct store_commit *commit; /* a reservation under way */
 	struct draft *drafts;
 	struct journal *journal; /* NULL: nothing remembered */
@@ -78,7 +82,8 @@ struct bus {
 	size_t journal_bytes;
 	struct subscription *everything; /* subscriptions to all sessions */
 	struct delivery *outbox;
-	uint64_t ordinal; /* events numbered since start */
+	uint64_t ordinal;   /* events numbered since start */
+	uint64_t forgotten; /* the greatest number of a forgotten session: new ones go on behind */
 	bool delivering;
 	struct subscription *dead; /* ended during a delivery, to be freed after it */
 	struct timer *retry;
@@ -105,6 +110,7 @@ static struct topic *topic_ensure(struct bus *bus, const char *session_id)
 	t = xcalloc(1, sizeof(*t));
 	t->bus = bus;
 	t->session_id = xstrdup(session_id);
+	t->seq = t->reserved = bus->forgotten;
 	HASH_ADD_KEYPTR(hh, bus->topics, t->session_id, strlen(t->session_id), t);
 	return t;
 }
@@ -142,15 +148,22 @@ static void topic_free(struct topic *t)
 /* One that was only listened to, and of which there is nothing to know. */
 static void topic_free_if_blank(struct topic *t)
 {
-	if (t->seq == 0 && t->reserved == 0 && !t->commit && !t->drafts && !t->subscriptions)
+	if (!t->known && !t->commit && !t->drafts && !t->subscriptions)
 		topic_free(t);
 }
 
 static int on_loaded(const void *record, void *arg)
 {
 	const struct record_sequence *r = record;
-	struct topic *t = topic_ensure(arg, r->session_id);
+	struct bus *bus = arg;
+	struct topic *t;
 
+	if (strcmp(r->session_id, FORGOTTEN_ID) == 0) {
+		bus->forgotten = (uint64_t)r->reserved;
+		return 0;
+	}
+	t = topic_ensure(bus, r->session_id);
+	t->known = true;
 	t->seq = t->reserved = (uint64_t)r->reserved;
 	return 0;
 }
@@ -215,7 +228,7 @@ uint64_t bus_latest_seq(const struct bus *bus, const char *session_id)
 {
 	const struct topic *t = topic_find(bus, session_id);
 
-	return t ? t->seq : 0;
+	return t ? t->seq : bus->forgotten;
 }
 
 static void on_reserved(int result, void *arg)
@@ -231,6 +244,7 @@ static void on_reserved(int result, void *arg)
 		return;
 	}
 	t->reserved = t->reserving;
+	t->known = true;
 	number_drafts(t);
 }
 
@@ -469,4 +483,31 @@ void bus_session_ended(struct bus *bus, const char *session_id)
 		return;
 	DL_DELETE2(bus->lru, t, lru_prev, lru_next);
 	DL_PREPEND2(bus->lru, t, lru_prev, lru_next);
+}
+
+void bus_session_forget(struct bus *bus, const char *session_id, struct store_batch *batch)
+{
+	struct topic *t = topic_find(bus, session_id);
+	struct record_sequence record = { .session_id = FORGOTTEN_ID };
+
+	store_delete(batch, RECORD_KIND_SEQUENCE,
+		     &(struct record_sequence){ .session_id = session_id });
+	if (!t)
+		return;
+
+	if (t->seq > bus->forgotten) {
+		bus->forgotten = t->seq;
+		record.reserved = (int64_t)bus->forgotten;
+		store_put(batch, RECORD_KIND_SEQUENCE, &record);
+	}
+
+	/* What is reserved goes with the record: who follows it still gets new numbers behind it.
+	 */
+	journal_drop(t);
+	t->commit = store_commit_free(t->commit);
+	t->reserved = t->seq;
+	t->known = false;
+	if (t->drafts)
+		timer_set(bus->retry, 0);
+	topic_free_if_blank(t);
 }

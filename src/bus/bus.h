@@ -42,7 +42,7 @@ void bus_set_memory_max(struct bus *bus, size_t memory_max);
 /* A new one at each start of the daemon: 16 hexadecimal digits. */
 const char *bus_epoch(const struct bus *bus);
 
-/* The session's newest number: 0 when nothing ever happened in it. */
+/* The session's newest number; where nothing happened in it yet, the one its first will follow. */
 uint64_t bus_latest_seq(const struct bus *bus, const char *session_id);
 
 struct event_draft {
@@ -98,3 +98,10 @@ enum bus_recovery bus_recover(struct bus *bus, const char *session_id, uint64_t 
 
 /* The session has ended: its journal may be the first to go. The number stays known. */
 void bus_session_ended(struct bus *bus, const char *session_id);
+
+/*
+ * The session is forgotten: its journal goes, and in `batch` its reservation.  Numbers are not
+ * reused even so: a session that begins later, whatever its id, goes on behind the greatest of all
+ * that were forgotten.
+ */
+void bus_session_forget(struct bus *bus, const char *session_id, struct store_batch *batch);
