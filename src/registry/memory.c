@@ -82,7 +82,8 @@ int session_writable(const struct registry *reg, const struct principal *princip
 	}
 
 	if (!session_seen_by(s, principal, ref)) {
-		if (principal->admin)
+		if (principal->admin &&
+		    principal_sees(principal, s->app_id, s->session_id, s->user->user_id))
 			return fault_set(reterr, FAULT_SESSION_CONFLICT,
 					 "session '%s' belongs to app '%s' for good", s->session_id,
 					 s->app_id);
