@@ -314,10 +314,11 @@ const struct attachment *attachment_of_other_user(const struct registry *reg, co
 {
 	const struct attachment *a;
 
+	/* Of one host and port all are one user's, or this had refused them: the first one tells. */
 	DL_FOREACH2(reg->by_port[port], a, port_next)
 	{
-		if (a->slot->session->user != user && same_host(a->record->host, host))
-			return a;
+		if (same_host(a->record->host, host))
+			return a->slot->session->user != user ? a : NULL;
 	}
 	return NULL;
 }
