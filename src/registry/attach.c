@@ -227,7 +227,7 @@ static void on_attached(struct registry_op *op, int result)
 	struct attachment *old = slot->current;
 
 	if (result < 0) {
-		attachment_free(reg, op->attachment);
+		op->attachment = attachment_free(reg, op->attachment);
 		slot_settle(slot);
 		session_settle(reg, s, result, true);
 		metric_inc(METRIC_ATTACH_FAILURES);

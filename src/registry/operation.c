@@ -24,6 +24,7 @@ static void op_free(struct registry_op *op)
 	fault_done(&op->fault);
 	attach_params_done(&op->attach);
 	session_params_done(&op->put);
+	attachment_free(op->reg, op->attachment);
 	free(op->app_id);
 	free(op->session_id);
 	free(op->label);
