@@ -359,7 +359,11 @@ cJSON *registry_health(struct registry *reg)
 				if (!a)
 					continue;
 				of_user++;
-				age = (now - (usec_t)a->record->attached_at) / USEC_PER_SEC;
+				/* the clock may have been set back */
+				age = now > (usec_t)a->record->attached_at
+					      ? (now - (usec_t)a->record->attached_at) /
+							USEC_PER_SEC
+					      : 0;
 				oldest_idle = idle > oldest_idle ? idle : oldest_idle;
 				oldest_age = age > oldest_age ? age : oldest_age;
 			}
