@@ -320,7 +320,8 @@ static int commit(struct registry_op *op, struct fault *reterr)
 		return r;
 
 	if (!s) {
-		r = session_make(reg, &ref, op->principal->user_id, batch, &s, reterr);
+		r = session_make(reg, &ref, op->principal->user_id, batch, &s, &op->forgetting,
+				 reterr);
 		if (r < 0)
 			return r;
 	}

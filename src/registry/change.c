@@ -103,7 +103,7 @@ struct registry_op *registry_detach(struct registry *reg, struct principal *prin
 	op->slot = slot;
 	slot->pending++;
 	slot->will_exist = false;
-	s->pending++;
+	session_begin(s);
 
 	batch = store_batch_new();
 	store_delete(
@@ -149,19 +149,6 @@ static void on_ended(struct registry_op *op, int result)
 	op_finish(op, failure);
 }
 
-static void put_ended(const struct session *s, struct store_batch *batch)
-{
-	struct record_session record = {
-		.session_id = s->session_id,
-		.app_id = s->app_id,
-		.user_id = s->user->user_id,
-		.created_at = (int64_t)s->created_at,
-		.ended_at = (int64_t)clock_realtime(),
-	};
-
-	store_put(batch, RECORD_KIND_SESSION, &record);
-}
-
 struct registry_op *registry_session_end(struct registry *reg, struct principal *principal,
 					 const struct session_ref *ref, registry_done_fn *done,
 					 void *arg, struct fault *reterr)
@@ -202,11 +189,8 @@ struct registry_op *registry_session_end(struct registry *reg, struct principal 
 			     &(struct record_attachment){ .session_id = s->session_id,
 							  .name = slot->name });
 	}
-	put_ended(s, batch);
+	session_begin_end(s, batch);
 	auth_revoke_session(reg->deps.auth, s->session_id, batch);
-	s->pending++;
-	s->will_live = false;
-	s->generation++;
 
 	ops_cancel_waiting(reg, s->session_id, FAULT_CANCELED,
 			   "the session ended while the attach waited for its server");
@@ -238,14 +222,6 @@ void session_params_done(struct session_params *p)
 	json_fields_done(session_fields, p);
 }
 
-static void set_text(char **member, const char *value)
-{
-	if (!value)
-		return;
-	free(*member);
-	*member = xstrdup(value);
-}
-
 static void on_put(struct registry_op *op, int result)
 {
 	struct registry *reg = op->reg;
@@ -259,12 +235,10 @@ static void on_put(struct registry_op *op, int result)
 
 	op->result.created = !s->durable || s->ended_at != 0;
 	session_settle(reg, s, result, true);
-	if (op->put.meta) {
-		scoped(freep) char *meta = json_print(op->put.meta);
-
-		set_text(&s->meta, meta);
-	}
-	set_text(&s->workdir, op->put.workdir);
+	free(s->workdir);
+	free(s->meta);
+	s->workdir = STEAL(op->workdir);
+	s->meta = STEAL(op->meta);
 	op->result.value = session_view(reg, s);
 	op_finish(op, 0);
 }
@@ -285,44 +259,32 @@ static int put_check(const struct principal *principal, const struct session *s,
 	return 0;
 }
 
-/* The record as it will be: memory changes only when the store has it. */
-static void put_record(const struct session *s, const struct session_params *p,
-		       struct store_batch *batch)
-{
-	scoped(freep) char *meta = p->meta ? json_print(p->meta) : NULL;
-	struct session next = *s;
-
-	if (p->workdir)
-		next.workdir = p->workdir;
-	if (meta)
-		next.meta = meta;
-	session_put_record(&next, batch);
-}
-
 struct registry_op *registry_session_put(struct registry *reg, struct principal *principal,
 					 const struct session_ref *ref,
 					 const struct session_params *params,
 					 registry_done_fn *done, void *arg, struct fault *reterr)
 {
 	scoped(store_batch_freep) struct store_batch *batch = store_batch_new();
+	scoped(freep) char *meta = params->meta ? json_print(params->meta) : NULL;
+	struct session *s, *forgetting = NULL;
 	struct registry_op *op;
-	struct session *s;
 
 	if (registry_refuses_changes(reg, reterr) < 0 ||
 	    session_writable(reg, principal, ref, &s, reterr) < 0 ||
 	    put_check(principal, s, params, reterr) < 0)
 		return NULL;
 	if (!s && session_make(reg, ref, params->user_id ? params->user_id : principal->user_id,
-			       batch, &s, reterr) < 0)
+			       batch, &s, &forgetting, reterr) < 0)
 		return NULL;
 
 	op = op_new(reg, principal, ref, done, arg);
 	op->session = s;
-	op->put.workdir = xstrdup_null(params->workdir);
-	op->put.meta = params->meta ? cJSON_Duplicate(params->meta, true) : NULL;
+	op->forgetting = forgetting;
 
 	session_begin_change(s, batch);
-	put_record(s, params, batch);
+	session_will_have(s, params->workdir, meta, batch);
+	op->workdir = xstrdup_null(s->will_workdir);
+	op->meta = xstrdup_null(s->will_meta);
 	op_commit(op, STEAL(batch), on_put);
 	return op;
 }

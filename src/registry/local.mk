@@ -8,3 +8,6 @@ libpreviewd_a_SOURCES += \
 	%reldir%/registry.c %reldir%/registry.h %reldir%/registry_priv.h \
 	%reldir%/url.c %reldir%/url.h \
 	%reldir%/view.c
+
+UNIT_TESTS += tests/unit/test_registry
+EXTRA_DIST += tests/unit/registry_world.h

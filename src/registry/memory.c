@@ -93,15 +93,17 @@ int session_writable(const struct registry *reg, const struct principal *princip
 	return 0;
 }
 
-void session_put_record(const struct session *s, struct store_batch *batch)
+/* As it will be: the store gets the changes in the order they are made here. */
+static void put_record(const struct session *s, usec_t ended_at, struct store_batch *batch)
 {
 	struct record_session record = {
 		.session_id = s->session_id,
 		.app_id = s->app_id,
 		.user_id = s->user->user_id,
-		.workdir = s->workdir,
-		.meta = s->meta,
+		.workdir = s->will_workdir,
+		.meta = s->will_meta,
 		.created_at = (int64_t)s->created_at,
+		.ended_at = (int64_t)ended_at,
 	};
 
 	store_put(batch, RECORD_KIND_SESSION, &record);
@@ -143,6 +145,8 @@ void session_free(struct registry *reg, struct session *s)
 	free(s->app_id);
 	free(s->workdir);
 	free(s->meta);
+	free(s->will_workdir);
+	free(s->will_meta);
 	free(s);
 }
 
@@ -151,13 +155,14 @@ void session_free(struct registry *reg, struct session *s)
  * What is lost with it is its owner's claim to the id.
  */
 static int user_make_room(struct registry *reg, const char *user_id, struct store_batch *batch,
-			  struct fault *reterr)
+			  struct session **ret_forgetting, struct fault *reterr)
 {
 	struct session *oldest = NULL;
 	struct user *u;
 
+	*ret_forgetting = NULL;
 	HASH_FIND_STR(reg->users, user_id, u);
-	if (!u || u->n_sessions < reg->settings->limits_sessions_per_user)
+	if (!u || u->n_sessions - u->n_forgetting < reg->settings->limits_sessions_per_user)
 		return 0;
 
 	DL_FOREACH2(u->ended, oldest, ended_next)
@@ -173,17 +178,29 @@ static int user_make_room(struct registry *reg, const char *user_id, struct stor
 
 	store_delete(batch, RECORD_KIND_SESSION,
 		     &(struct record_session){ .session_id = oldest->session_id });
-	store_delete(batch, RECORD_KIND_SEQUENCE,
-		     &(struct record_sequence){ .session_id = oldest->session_id });
-	metric_add(METRIC_SESSIONS_ENDED, -1);
-	session_free(reg, oldest);
+	bus_session_forget(reg->deps.bus, oldest->session_id, batch);
+	session_begin(oldest);
+	u->n_forgetting++;
+	*ret_forgetting = oldest;
 	return 0;
 }
 
-int session_make(struct registry *reg, const struct session_ref *ref, const char *user_id,
-		 struct store_batch *batch, struct session **ret, struct fault *reterr)
+void session_forgotten(struct registry *reg, struct session *s, int result)
 {
-	int r = user_make_room(reg, user_id, batch, reterr);
+	s->user->n_forgetting--;
+	if (result < 0 || s->pending > 1) { /* its owner has come back meanwhile */
+		session_settle(reg, s, result, false);
+		return;
+	}
+	metric_add(METRIC_SESSIONS_ENDED, -1);
+	session_free(reg, s);
+}
+
+int session_make(struct registry *reg, const struct session_ref *ref, const char *user_id,
+		 struct store_batch *batch, struct session **ret, struct session **ret_forgetting,
+		 struct fault *reterr)
+{
+	int r = user_make_room(reg, user_id, batch, ret_forgetting, reterr);
 
 	if (r < 0)
 		return r;
@@ -193,12 +210,46 @@ int session_make(struct registry *reg, const struct session_ref *ref, const char
 	return 0;
 }
 
+void session_begin(struct session *s)
+{
+	if (s->pending++ > 0)
+		return;
+	s->will_workdir = xstrdup_null(s->workdir);
+	s->will_meta = xstrdup_null(s->meta);
+}
+
 void session_begin_change(struct session *s, struct store_batch *batch)
 {
+	session_begin(s);
 	if (!s->durable || s->ended_at || !s->will_live)
-		session_put_record(s, batch);
+		put_record(s, 0, batch);
 	s->will_live = true;
-	s->pending++;
+}
+
+void session_begin_end(struct session *s, struct store_batch *batch)
+{
+	session_begin(s);
+	free(STEAL(s->will_workdir));
+	free(STEAL(s->will_meta));
+	put_record(s, clock_realtime(), batch);
+	s->will_live = false;
+	s->generation++;
+}
+
+static void set_text(char **member, const char *value)
+{
+	if (!value)
+		return;
+	free(*member);
+	*member = xstrdup(value);
+}
+
+void session_will_have(struct session *s, const char *workdir, const char *meta,
+		       struct store_batch *batch)
+{
+	set_text(&s->will_workdir, workdir);
+	set_text(&s->will_meta, meta);
+	put_record(s, 0, batch);
 }
 
 void session_settle(struct registry *reg, struct session *s, int result, bool makes_live)
@@ -219,6 +270,8 @@ void session_settle(struct registry *reg, struct session *s, int result, bool ma
 
 	if (s->pending > 0)
 		return;
+	free(STEAL(s->will_workdir));
+	free(STEAL(s->will_meta));
 	s->will_live = s->durable && s->ended_at == 0;
 	if (!s->durable)
 		session_free(reg, s);
@@ -314,7 +367,8 @@ const struct attachment *attachment_of_other_user(const struct registry *reg, co
 {
 	const struct attachment *a;
 
-	/* Of one host and port all are one user's, or this had refused them: the first one tells. */
+	/* Of one host and port all are one user's, or this had refused them: the first one tells.
+	 */
 	DL_FOREACH2(reg->by_port[port], a, port_next)
 	{
 		if (same_host(a->record->host, host))

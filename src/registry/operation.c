@@ -23,8 +23,9 @@ static void op_free(struct registry_op *op)
 	json_free(op->result.value);
 	fault_done(&op->fault);
 	attach_params_done(&op->attach);
-	session_params_done(&op->put);
 	attachment_free(op->reg, op->attachment);
+	free(op->workdir);
+	free(op->meta);
 	free(op->app_id);
 	free(op->session_id);
 	free(op->label);
@@ -92,6 +93,8 @@ static void on_committed(int result, void *arg)
 	struct registry_op *op = arg;
 
 	op->commit = store_commit_free(op->commit);
+	if (op->forgetting)
+		session_forgotten(op->reg, STEAL(op->forgetting), result);
 	op->apply(op, result);
 }
 

@@ -24,6 +24,7 @@ struct user {
 	char *user_id;
 	size_t n_slots;           /* what limits.per_user counts */
 	size_t n_sessions;        /* living and ended */
+	size_t n_forgetting;      /* of them, those that the store is being told to forget */
 	struct session *sessions; /* all, oldest first */
 	struct session *ended;    /* those that have ended, the longest ago first */
 	UT_hash_handle hh;
@@ -39,7 +40,9 @@ struct session {
 	usec_t ended_at; /* realtime; 0 while it lives */
 	bool durable;    /* the store has it */
 	bool will_live;
-	unsigned pending;    /* changes on their way to the store */
+	unsigned pending;   /* changes on their way to the store */
+	char *will_workdir; /* while there are some: what the last of them will leave */
+	char *will_meta;
 	unsigned generation; /* grows at each end: what began before an end doesn't outlive it */
 	struct slot *slots;
 	size_t n_slots; /* what limits.per_session counts */
@@ -133,8 +136,11 @@ struct registry_op {
 	struct slot **ending;
 	size_t n_ending;
 
-	/* session put */
-	struct session_params put;
+	/* session put: what its record says */
+	char *workdir, *meta;
+
+	/* attach, session put: one that makes room for the new session */
+	struct session *forgetting;
 };
 
 /*
@@ -153,14 +159,28 @@ struct session *session_visible(const struct registry *reg, const struct princip
 int session_writable(const struct registry *reg, const struct principal *principal,
 		     const struct session_ref *ref, struct session **ret, struct fault *reterr);
 
-/* A new session in memory; the caller's batch makes it durable.  FAULT_TOO_MANY_SESSIONS. */
+/*
+ * A new session in memory; the caller's batch makes it durable.  FAULT_TOO_MANY_SESSIONS.  Where
+ * the batch forgets another one to make room, that is `ret_forgetting`, and once the store has
+ * answered session_forgotten() is told; else NULL.
+ */
 int session_make(struct registry *reg, const struct session_ref *ref, const char *user_id,
-		 struct store_batch *batch, struct session **ret, struct fault *reterr);
+		 struct store_batch *batch, struct session **ret, struct session **ret_forgetting,
+		 struct fault *reterr);
+void session_forgotten(struct registry *reg, struct session *s, int result);
 
-/* Puts the session in the batch where the store doesn't have it as living, and counts the change as
- * pending.  Each is paired with one session_settle(). */
+/*
+ * Each of these counts a change as pending and is paired with one session_settle().  The first
+ * knows that the session lives; the second puts it in the batch where the store doesn't have it as
+ * living; the third puts it there as ended.
+ */
+void session_begin(struct session *s);
 void session_begin_change(struct session *s, struct store_batch *batch);
-void session_put_record(const struct session *s, struct store_batch *batch);
+void session_begin_end(struct session *s, struct store_batch *batch);
+
+/* Within a change: `workdir` and `meta`, where they aren't NULL, go into the batch. */
+void session_will_have(struct session *s, const char *workdir, const char *meta,
+		       struct store_batch *batch);
 
 /*
  * The change has arrived (0) or failed.  `makes_live`: it came with session_begin_change(), so that
