@@ -169,11 +169,21 @@ static void on_event(struct event *e, void *arg)
 	}
 }
 
+/* What a client missed: as many as the journal says, which was sized at the daemon's start. */
+struct missed {
+	struct event **events;
+	size_t n, capacity;
+};
+
 static void keep(struct event *e, void *arg)
 {
-	struct event ***next = arg;
+	struct missed *m = arg;
 
-	*(*next)++ = event_ref(e);
+	if (m->n == m->capacity) {
+		m->capacity = m->capacity ? 2 * m->capacity : 16;
+		m->events = xrealloc(m->events, m->capacity * sizeof(*m->events));
+	}
+	m->events[m->n++] = event_ref(e);
 }
 
 static void send_joined(struct stream *s, const char *recovered, uint64_t latest)
@@ -212,7 +222,7 @@ static void join(struct stream *s)
 	struct bus *bus = s->api->deps.bus;
 	uint64_t latest = s->session_id ? bus_latest_seq(bus, s->session_id) : 0;
 	enum bus_recovery recovery = BUS_SNAPSHOT;
-	struct event **missed = NULL, **end = NULL;
+	struct missed missed = { 0 };
 
 	if (!s->session_id) {
 		send_joined(s, "nothing_missed", 0);
@@ -220,18 +230,16 @@ static void join(struct stream *s)
 		return;
 	}
 
-	if (s->has_since) {
-		missed = end = xcalloc(s->api->settings->events_ring, sizeof(struct event *));
-		recovery = bus_recover(bus, s->session_id, s->since, s->epoch, keep, &end);
-	}
+	if (s->has_since)
+		recovery = bus_recover(bus, s->session_id, s->since, s->epoch, keep, &missed);
 	send_joined(s, bus_recovery_text(recovery), latest);
 	if (recovery == BUS_SNAPSHOT)
 		send_snapshot(s, latest);
-	for (struct event **e = missed; e < end; e++) {
-		on_event(*e, s);
-		event_unref(*e);
+	for (size_t i = 0; i < missed.n; i++) {
+		on_event(missed.events[i], s);
+		event_unref(missed.events[i]);
 	}
-	free(missed);
+	free(missed.events);
 	if (!s->closing)
 		s->subscription = bus_subscribe(bus, s->session_id, on_event, s);
 }
