@@ -315,7 +315,7 @@ static void on_auth_frame(struct stream *s, const cJSON *message)
  */
 static int strings_of(const cJSON *array, char ***ret)
 {
-	size_t n = (size_t)cJSON_GetArraySize(array), i = 0;
+	size_t n = (size_t)cJSON_GetArraySize(array), i = 0, len = 0;
 	const cJSON *item;
 	char **list;
 
@@ -325,7 +325,10 @@ static int strings_of(const cJSON *array, char ***ret)
 	{
 		if (!cJSON_IsString(item))
 			return -EINVAL;
+		len += strlen(item->valuestring);
 	}
+	if (len > FILTER_TEXT_MAX)
+		return -EINVAL;
 	list = xcalloc(n + 1, sizeof(*list));
 	cJSON_ArrayForEach(item, array) list[i++] = xstrdup(item->valuestring);
 	*ret = list;
@@ -345,7 +348,7 @@ static void on_subscribe(struct stream *s, const cJSON *message)
 		bad |= list && strings_of(list, &next[i]) < 0;
 	}
 	if (bad) {
-		send_error(s, "invalid_field", "a filter must be a list of at most 64 strings");
+		send_error(s, "invalid_field", "a filter must be a list of at most 64 strings of 4096 bytes together");
 		goto out;
 	}
 
@@ -426,6 +429,10 @@ static int read_filters(struct call *call, struct stream *s, struct fault *reter
 		if (strlen(text) > FILTER_TEXT_MAX)
 			return fault_field(reterr, filter_names[i], "is too long");
 		s->filters[i] = parse_list(text, ',');
+		if (!s->filters[i][0]) { /* nothing but commas */
+			s->filters[i] = strv_free(s->filters[i]);
+			continue;
+		}
 		if (strv_len(s->filters[i]) > FILTER_MAX)
 			return fault_field(reterr, filter_names[i], "has more than %d values",
 					   FILTER_MAX);
