@@ -432,6 +432,9 @@ int registry_session_owner(struct registry *reg, const struct principal *princip
 
 	if (!s)
 		return -fault_errno(FAULT_SESSION_NOT_FOUND);
+	if (!s->will_live) /* a token minted now would outlive the end that is on its way */
+		return fault_set(reterr, FAULT_SESSION_NOT_FOUND, "session '%s' is ending",
+				 s->session_id);
 	*ret_user_id = s->user->user_id;
 	return 0;
 }

@@ -439,6 +439,23 @@ static void an_attach_begun_behind_the_end_brings_the_session_back(void **state)
 	assert_string_equal(session_member(w, "s1", "meta"), "{}");
 }
 
+/* Its tokens are deleted by the end's own batch: one made behind it would stay. */
+static void no_token_is_minted_for_a_session_that_is_ending(void **state)
+{
+	struct world *w = *state;
+	struct session_ref ref = ref_of("s1");
+	struct answer ended = { 0 };
+	const char *user_id;
+
+	put(w, w->ann, "s1", NULL, NULL);
+	assert_int_equal(registry_session_owner(w->reg, w->ann, &ref, &user_id, NULL), 0);
+	w->gate->shut = true;
+	end_start(w, w->ann, "s1", &ended);
+	assert_int_equal(registry_session_owner(w->reg, w->ann, &ref, &user_id, NULL), -ENOENT);
+	gate_open(w->gate);
+	finish(w, &ended);
+}
+
 static void an_end_that_fails_leaves_everything(void **state)
 {
 	struct world *w = *state;
@@ -1058,6 +1075,7 @@ int main(void)
 		test(session_end_detaches_everything_and_tells),
 		test(session_end_takes_attaches_on_their_way_with_it),
 		test(an_attach_begun_behind_the_end_brings_the_session_back),
+		test(no_token_is_minted_for_a_session_that_is_ending),
 		test(an_end_that_fails_leaves_everything),
 		test(its_owner_may_come_back_and_others_may_not),
 		test(anothers_session_looks_like_none),
