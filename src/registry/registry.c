@@ -6,6 +6,7 @@
 
 #include <utlist.h>
 
+#include "auth/logins.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
@@ -58,6 +59,7 @@ static int apply(struct registry *reg, const struct settings *settings, struct f
 	hosts_free(reg->allow_hosts);
 	reg->allow_hosts = allow;
 	reg->settings = settings;
+	logins_forget(reg->logins);
 	return 0;
 }
 
@@ -68,6 +70,7 @@ int registry_new(const struct registry_deps *deps, const struct settings *settin
 	int r;
 
 	reg->deps = *deps;
+	reg->logins = logins_new();
 	reg->by_port = xcalloc(PORTS, sizeof(struct attachment *));
 	reg->prober = prober_new(deps->loop, deps->fetcher, deps->jobs, deps->sockdiag);
 
@@ -96,6 +99,7 @@ struct registry *registry_free(struct registry *reg)
 	while (reg->sessions)
 		session_free(reg, reg->sessions);
 	prober_free(reg->prober);
+	logins_free(reg->logins);
 	hosts_free(reg->allow_hosts);
 	free(reg->listeners);
 	free(reg->by_port);

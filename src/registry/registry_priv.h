@@ -81,6 +81,7 @@ struct registry {
 	const struct settings *settings;
 	struct hosts *allow_hosts;
 	struct prober *prober;
+	struct logins *logins; /* of the owners of listeners */
 	struct session *sessions;
 	struct user *users;
 	struct attachment **by_port; /* lists, by port: also those on their way */

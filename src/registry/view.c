@@ -2,9 +2,9 @@
 /*
  * The registry's documents, its reads, and the payloads of its events.
  */
-#include <pwd.h>
 #include <string.h>
 
+#include "auth/logins.h"
 #include "base/ids.h"
 #include "base/mem.h"
 #include "registry/registry_priv.h"
@@ -24,8 +24,6 @@ static const char *status_of(const struct registry *reg, const struct attachment
 static cJSON *owner_view(const struct registry *reg, const struct attachment *a)
 {
 	const struct listener *l = host_is_loopback(a->record->host) ? listener_of(reg, a) : NULL;
-	struct passwd pw, *found = NULL;
-	char buf[4096];
 	cJSON *j;
 
 	if (!l)
@@ -33,8 +31,7 @@ static cJSON *owner_view(const struct registry *reg, const struct attachment *a)
 
 	j = cJSON_CreateObject();
 	json_add_u64(j, "uid", l->uid);
-	getpwuid_r(l->uid, &pw, buf, sizeof(buf), &found);
-	json_add_string(j, "user", found ? found->pw_name : NULL);
+	json_add_string(j, "user", logins_name(reg->logins, l->uid));
 	if (l->inode == a->owner_inode && a->owner_pid > 0) {
 		json_add_u64(j, "pid", (uint64_t)a->owner_pid);
 		json_add_string(j, "command", a->owner_command);
