@@ -192,6 +192,57 @@ test("an expired JWT is token_expired; without exp, alg none, or by another key 
 	refused(await ask(`${head}.${forged}.${signature}`), 401, "token_invalid");
 });
 
+test("who watches for a session that another then makes hears nothing of it", async (t) => {
+	const d = await with_jwt(t);
+	const ada = d.api(await hs256({ sub: "ada", scope: "preview session:create" }));
+	const bob = await events.join(d, "s1", {}, { token: await hs256({ sub: "bob", scope: "view session:create" }) });
+	const everything = await events.join(d, null, {}, { token: await hs256({ sub: "bob", scope: "view" }) });
+	const own = await events.join(d, "s1", {}, { token: await hs256({ sub: "ada", scope: "view session:create" }) });
+	assert.equal((await ada.attach("s1", blind())).status, 201);
+	await own.event("web_preview:attached");
+	for (const stream of [bob, everything]) {
+		await stream.flush();
+		assert.deepEqual(stream.events, []);
+	}
+});
+
+test("an app's JWT sees that app alone", async (t) => {
+	const d = await with_jwt(t);
+	const ada = d.api(await hs256({ sub: "ada", scope: "preview session:create" }));
+	await ada.attach("in", blind(), { app: "shop" });
+	await ada.attach("out", blind(), { app: "other" });
+	const token = await hs256({ sub: "ada", app: "shop", scope: "preview session:create" });
+	const shop = d.api(token);
+	assert.deepEqual((await shop.get("/api/previews")).json.previews.map((p) => p.session_id), ["in"]);
+	refused(await shop.get(base("out", "other")), 404, "session_not_found");
+	refused(await shop.attach("new", blind(), { app: "other" }), 404, "session_not_found");
+	assert.equal((await events.refusal(d, { session_id: "out" }, { token })).status, 404);
+});
+
+test("a user says no other user's name", async (t) => {
+	const d = await with_jwt(t);
+	const ada = d.api(await hs256({ sub: "ada", scope: "preview session:create" }));
+	refused(await ada.put(base("s1"), { user_id: "bob" }), 403, "forbidden");
+	assert.equal((await ada.put(base("s1"), { user_id: "ada" })).status, 201);
+});
+
+test("SIGHUP takes over another JWT key", async (t) => {
+	const d = await with_jwt(t);
+	const next = randomBytes(32).toString("hex");
+	const ask = async (key) => (await d.api(await hs256({ sub: "ada", scope: "view" }, { key })).get("/api/previews")).status;
+	assert.deepEqual([await ask(secret), await ask(next)], [200, 401]);
+	fs.writeFileSync(d.settings["auth.jwt_key_file"], next);
+	d.child.signal("SIGHUP");
+	assert.ok(await d.child.stderr.match(/reloaded/));
+	assert.deepEqual([await ask(secret), await ask(next)], [401, 200]);
+
+	const seen = d.child.stderr.all.length;
+	fs.writeFileSync(d.settings["auth.jwt_key_file"], "short");
+	d.child.signal("SIGHUP");
+	assert.ok(await d.child.stderr.match(/32 bytes|too short|jwt_key_file/, seen));
+	assert.equal(await ask(next), 200, "the good key stays");
+});
+
 test("aud and iss are checked where they are set", async (t) => {
 	const d = await with_jwt(t, { "auth.jwt_audience": "previewd", "auth.jwt_issuer": "https://id.example.org" });
 	const status = async (claims) => (await d.api(await hs256({ sub: "ada", scope: "view", ...claims })).get("/api/previews")).status;

@@ -285,3 +285,33 @@ test("more streams than events.streams_max are 429", async (t) => {
 	await one.end();
 	await events.join(d, "s1");
 });
+
+test("a message too large closes with 1009, a binary one is answered", async (t) => {
+	const d = await start(t, { settings: { "server.body_max": "4K" } });
+	const stream = await events.join(d, "s1");
+	stream.socket.send(Buffer.from('{"type":"ping"}'));
+	assert.equal((await stream.frame((f) => f.error)).code, "bad_json");
+	stream.send({ type: "ping", more: "x".repeat(8000) });
+	assert.equal((await stream.end()).code, 1009);
+	await events.join(d, "s1");
+});
+
+test("a stream outlives the end of its session, and hears of it when it is back", async (t) => {
+	const d = await start(t);
+	const stream = await events.join(d, "s1");
+	await d.admin.attach("s1", blind({ name: "a" }));
+	await d.admin.del(base("s1"));
+	await d.admin.attach("s1", blind({ name: "b" }));
+	await stream.event("web_preview:attached", (p) => p.name === "b");
+	assert.deepEqual(stream.events.map((f) => f.event_type.split(":")[1]), ["attached", "detached", "attached"]);
+	assert.deepEqual(stream.seqs, stream.seqs.map((_, i) => stream.seqs[0] + i));
+});
+
+test("a stream opened with a session token ends with the session", async (t) => {
+	const d = await start(t);
+	await d.admin.attach("s1", blind());
+	const { token } = (await d.admin.post(`${base("s1")}/tokens`, { scopes: ["view"] })).json;
+	const stream = await events.join(d, "s1", {}, { token });
+	await d.admin.del(base("s1"));
+	assert.equal((await stream.end()).code, 4401);
+});

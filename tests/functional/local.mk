@@ -1,6 +1,6 @@
 # The built daemon with real parts, by node's own test runner: make check-functional
 # Its packages come with `npm ci` in tests/ of the source.
-EXTRA_DIST += tests/package.json tests/package-lock.json \
+EXTRA_DIST += \
 	%reldir%/harness.mjs %reldir%/targets.mjs %reldir%/events.mjs \
 	%reldir%/access.test.mjs %reldir%/durability.test.mjs %reldir%/events.test.mjs \
 	%reldir%/http.test.mjs %reldir%/leak.test.mjs %reldir%/limits.test.mjs \
