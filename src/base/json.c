@@ -594,9 +594,49 @@ cJSON *json_fields_schema(const struct json_field *fields)
 	return schema;
 }
 
+/*
+ * cJSON prints 15 digits where those are nearly the number, so that 2^53-1 comes out as another.
+ * Such numbers are printed here, with as many digits as it takes.
+ */
+static bool prints_as_it_is(const cJSON *j)
+{
+	char text[32];
+
+	if (!cJSON_IsNumber(j) || !isfinite(j->valuedouble) ||
+	    j->valuedouble == (double)j->valueint)
+		return true;
+	snprintf(text, sizeof(text), "%1.15g", j->valuedouble);
+	return strtod(text, NULL) == j->valuedouble;
+}
+
+static bool all_print_as_they_are(const cJSON *j)
+{
+	for (const cJSON *child = j->child; child; child = child->next) {
+		if (!all_print_as_they_are(child))
+			return false;
+	}
+	return prints_as_it_is(j);
+}
+
+static void print_numbers_in_full(cJSON *j)
+{
+	for (cJSON *child = j->child; child; child = child->next)
+		print_numbers_in_full(child);
+	if (prints_as_it_is(j))
+		return;
+	j->valuestring = xasprintf("%.17g", j->valuedouble);
+	j->type = (j->type & ~0xff) | cJSON_Raw;
+}
+
 char *json_print(const cJSON *j)
 {
-	return cJSON_PrintUnformatted(j);
+	scoped(json_freep) cJSON *copy = NULL;
+
+	if (!j || all_print_as_they_are(j))
+		return cJSON_PrintUnformatted(j);
+	copy = cJSON_Duplicate(j, /* recurse= */ true);
+	print_numbers_in_full(copy);
+	return cJSON_PrintUnformatted(copy);
 }
 
 void json_add_string(cJSON *object, const char *name, const char *value)

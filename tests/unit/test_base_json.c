@@ -243,6 +243,20 @@ static void added_members_print_exactly(void **state)
 	assert_null(json_string(j, "none"));
 }
 
+static void numbers_print_as_they_came(void **state)
+{
+	static const char text[] = "{\"a\":[9007199254740991,0.30000000000000004,1,-2.5],"
+				   "\"b\":{\"c\":0.1}}";
+	scoped(json_freep) cJSON *j = NULL;
+	scoped(freep) char *printed = NULL;
+
+	(void)state;
+
+	assert_int_equal(json_parse(text, strlen(text), &j, NULL), 0);
+	printed = json_print(j);
+	assert_string_equal(printed, text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -253,6 +267,7 @@ int main(void)
 		cmocka_unit_test(all_wrong_fields_are_told_at_once),
 		cmocka_unit_test(the_schema_says_what_the_table_says),
 		cmocka_unit_test(added_members_print_exactly),
+		cmocka_unit_test(numbers_print_as_they_came),
 	};
 
 	mem_init();
