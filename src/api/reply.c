@@ -88,21 +88,24 @@ void api_on_refusal(int status, const char *why, char **ret_content_type, char *
 		    void *arg)
 {
 	scoped(json_freep) cJSON *problem = cJSON_CreateObject();
-	const char *code = "bad_request";
+	scoped(freep) char *type = NULL;
+	enum fault_code code = FAULT_BAD_REQUEST;
 
 	(void)arg;
 
 	/* What the HTTP layer refuses has no row in faults.def but where the API refuses it too. */
 	for (int i = FAULT_NONE + 1; i < FAULT_COUNT_; i++) {
 		if (fault_http_status((enum fault_code)i) == status) {
-			code = fault_slug((enum fault_code)i);
+			code = (enum fault_code)i;
 			break;
 		}
 	}
-	json_add_string(problem, "title", why);
+	type = xasprintf("urn:previewd:problem:%s", fault_slug(code));
+	json_add_string(problem, "type", type);
+	json_add_string(problem, "title", fault_title(code));
 	json_add_u64(problem, "status", (uint64_t)status);
 	json_add_string(problem, "detail", why);
-	json_add_string(problem, "code", code);
+	json_add_string(problem, "code", fault_slug(code));
 	*ret_content_type = xstrdup("application/problem+json");
 	*ret_body = json_print(problem);
 }
