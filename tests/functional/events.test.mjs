@@ -315,3 +315,14 @@ test("a stream opened with a session token ends with the session", async (t) => 
 	await d.admin.del(base("s1"));
 	assert.equal((await stream.end()).code, 4401);
 });
+
+test("a client that answers no ping is dropped, one that does stays", async (t) => {
+	const d = await start(t, { settings: { "events.ping_interval": "1s" } });
+	const good = await events.join(d, "s1");
+	const argv = ["python3", path.join(fixtures, "slow_client.py"), String(d.port), "/ws/events?session_id=s1", d.admin_token];
+	const dead = new Child(t, argv);
+	assert.ok(await dead.stdout.match(/^joined$/), dead.stderr.text);
+	assert.equal(await d.metric("previewd_websocket_connections"), 2);
+	await until(async () => (await d.metric("previewd_websocket_connections")) === 1, "the dead one is dropped");
+	await good.flush();
+});

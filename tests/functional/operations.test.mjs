@@ -8,7 +8,7 @@ import net from "node:net";
 import path from "node:path";
 import test from "node:test";
 
-import { Api, Child, Daemon, base, blind, defer, fixtures, free_port, have, previewd, run, start, temp_dir, until, within } from "./harness.mjs";
+import { Api, Child, Daemon, base, blind, defer, fixtures, free_port, have, previewd, raw, run, start, temp_dir, until, within } from "./harness.mjs";
 import * as events from "./events.mjs";
 import * as targets from "./targets.mjs";
 
@@ -360,4 +360,21 @@ test("settings that are wrong are told by --check-config", async (t) => {
 	assert.match(wrong.stderr, /per_session/);
 	assert.notEqual((await check("-o", "nonsense")).code, 0);
 	assert.match((await run(t, [previewd(), "--version"], { env: d.environment() })).stdout, /^previewd \d/);
+});
+
+test("a connection kept alive without a request is closed after server.idle_timeout", async (t) => {
+	const d = await start(t, { settings: { "server.idle_timeout": "1s" } });
+	const socket = net.connect(d.port, "127.0.0.1");
+	socket.on("error", () => {});
+	const closed = new Promise((resolve) => socket.on("close", resolve));
+	socket.write("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+	await new Promise((resolve) => socket.once("data", resolve));
+	await within(closed, "the close", 5000);
+});
+
+test("a body that stops coming is 408 after server.body_timeout", async (t) => {
+	const d = await start(t, { settings: { "server.body_timeout": "1s" } });
+	const head = `PUT ${base("s1")} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${d.admin_token}\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{`;
+	assert.match(await raw(d.port, head), /^HTTP\/1\.1 408 /);
+	assert.equal((await d.admin.get(base("s1"))).status, 404);
 });
