@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import fs from "node:fs";
 import test from "node:test";
 
-import { base, blind, start } from "./harness.mjs";
+import { base, blind, start, until } from "./harness.mjs";
 import * as events from "./events.mjs";
 import * as targets from "./targets.mjs";
 
@@ -39,7 +39,7 @@ test("10,000 attaches and detaches leave no descriptor and no memory behind", as
 
 	const after = { fds: descriptors(d.child.pid), kb: resident_kb(d.child.pid) };
 	t.diagnostic(`descriptors ${before.fds} -> ${after.fds}, resident ${before.kb} -> ${after.kb} KB`);
-	assert.equal(after.fds, before.fds);
+	assert.ok(after.fds <= before.fds, `${before.fds} -> ${after.fds} descriptors`);
 	if (!is_sanitized(d.child.pid)) assert.ok(after.kb <= before.kb + SLACK_KB, `${before.kb} -> ${after.kb} KB`);
 	assert.equal(await d.metric("previewd_attachments"), 0);
 	assert.equal(await d.metric("previewd_jobs"), 0);
@@ -64,5 +64,6 @@ test("probes, refused and answered, sessions and streams leave no descriptor beh
 	for (let i = 0; i < 5; i++) await turn();
 	const before = descriptors(d.child.pid);
 	for (let i = 0; i < 50; i++) await turn();
-	assert.equal(descriptors(d.child.pid), before);
+	// Its own end of the last stream may be open for a moment longer than ours.
+	await until(() => descriptors(d.child.pid) <= before, `there are ${before} descriptors again`);
 });
