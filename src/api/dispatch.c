@@ -215,7 +215,9 @@ static int match(struct api *api, struct http_request *req, struct http_match *r
 		http_response_header(req, "Allow", allow);
 		return fault_set(reterr, FAULT_METHOD_NOT_ALLOWED, "%.200s takes %s", path, allow);
 	case -EINVAL:
-		return fault_set(reterr, FAULT_BAD_REQUEST, "the path is not well encoded");
+		return fault_set(reterr, FAULT_BAD_REQUEST,
+				 "the path has a segment that is empty, \".\" or \"..\", or not "
+				 "well encoded");
 	default:
 		return r;
 	}
