@@ -215,7 +215,7 @@ bool host_is_loopback(const char *host)
 		return (ntohl(v4.s_addr) >> 24) == 127 || v4.s_addr == 0;
 	if (inet_pton(AF_INET6, name, &v6) == 1) {
 		if (IN6_IS_ADDR_V4MAPPED(&v6))
-			return v6.s6_addr[12] == 127;
+			return v6.s6_addr[12] == 127 || v6.s6_addr32[3] == 0;
 		return IN6_IS_ADDR_LOOPBACK(&v6) || IN6_IS_ADDR_UNSPECIFIED(&v6);
 	}
 	return false;

@@ -6,3 +6,4 @@ libpreviewd_a_SOURCES += \
 	%reldir%/sockdiag.c %reldir%/sockdiag.h
 
 UNIT_TESTS += tests/unit/test_fetch tests/unit/test_listen tests/unit/test_sockdiag
+UNIT_TESTS += tests/unit/test_hosts
