@@ -131,18 +131,23 @@ char *url_expand(const char *template, const struct url_fields *fields, const ch
 int url_host(const char *url, char **ret_host, char **ret_authority)
 {
 	CURLU *u = curl_url();
-	char *host = NULL, *port = NULL;
+	char *scheme = NULL, *host = NULL, *port = NULL;
 	int r = -EINVAL;
 
 	if (!u || curl_url_set(u, CURLUPART_URL, url, 0) != CURLUE_OK ||
+	    curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK ||
 	    curl_url_get(u, CURLUPART_HOST, &host, 0) != CURLUE_OK)
 		goto out;
-	curl_url_get(u, CURLUPART_PORT, &port, 0); /* none is no failure */
+	if (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0)
+		goto out;
+	/* None is no failure; and the scheme's own isn't written, as browsers write it. */
+	curl_url_get(u, CURLUPART_PORT, &port, CURLU_NO_DEFAULT_PORT);
 
 	*ret_authority = port ? xasprintf("%s:%s", host, port) : xstrdup(host);
 	*ret_host = xstrdup(host);
 	r = 0;
 out:
+	curl_free(scheme);
 	curl_free(host);
 	curl_free(port);
 	curl_url_cleanup(u);
