@@ -217,14 +217,17 @@ static size_t on_header(char *line, size_t size, size_t n, void *arg)
 	return len;
 }
 
-static bool is_tls_failure(const struct fetch *fetch)
+static bool is_tls_ready(const struct fetch *fetch)
 {
 	curl_off_t tls_ready = 0;
 
-	if (!fetch->is_https)
-		return false;
 	curl_easy_getinfo(fetch->easy, CURLINFO_APPCONNECT_TIME_T, &tls_ready);
-	return tls_ready == 0;
+	return fetch->is_https && tls_ready > 0;
+}
+
+static bool is_tls_failure(const struct fetch *fetch)
+{
+	return fetch->is_https && !is_tls_ready(fetch);
 }
 
 static bool is_connected(const struct fetch *fetch)
@@ -320,6 +323,7 @@ static void deliver(struct fetch *fetch)
 	result.content_type = type;
 	result.local_port = port > 0 ? (uint16_t)port : 0;
 	result.outcome = outcome_of(fetch, result.status);
+	result.tls_ready = is_tls_ready(fetch);
 	if (result.outcome == FETCH_ANSWERED && fetch->code == CURLE_WRITE_ERROR)
 		result.error = curl_easy_strerror(CURLE_OK); /* we ended it ourselves */
 	if (result.outcome == FETCH_NOT_HTTP) {

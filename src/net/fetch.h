@@ -59,6 +59,7 @@ struct fetch_result {
 	const char *body; /* at most read_max bytes, and a NUL; borrowed */
 	size_t body_len;
 	bool tls_suspected;	/* FETCH_NOT_HTTP, and what came begins like a TLS alert */
+	bool tls_ready;		/* of https: the handshake was done, whatever came of the rest */
 	bool nothing_came;	/* FETCH_NOT_HTTP: the connection ended without a byte */
 	const char *content_type; /* or NULL */
 	usec_t took;

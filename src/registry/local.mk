@@ -9,5 +9,5 @@ libpreviewd_a_SOURCES += \
 	%reldir%/url.c %reldir%/url.h \
 	%reldir%/view.c
 
-UNIT_TESTS += tests/unit/test_registry tests/unit/test_registry_url
+UNIT_TESTS += tests/unit/test_probe tests/unit/test_registry tests/unit/test_registry_url
 EXTRA_DIST += tests/unit/registry_world.h

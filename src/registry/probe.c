@@ -480,7 +480,8 @@ static void answered(struct probe *p)
 static void on_tls_sniffed(const struct fetch_result *result, void *arg)
 {
 	struct probe *p = arg;
-	bool is_tls = result->outcome == FETCH_ANSWERED;
+	/* Whatever it says then, or doesn't: its first page may take longer than this waits. */
+	bool is_tls = result->tls_ready;
 
 	p->fetch = fetch_free(p->fetch);
 	if (is_tls)
