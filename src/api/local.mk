@@ -9,3 +9,5 @@ libpreviewd_a_SOURCES += \
 	%reldir%/routes.def \
 	%reldir%/system.c \
 	%reldir%/tokens.c
+
+UNIT_TESTS += tests/unit/test_api
