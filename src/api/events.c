@@ -348,7 +348,8 @@ static void on_subscribe(struct stream *s, const cJSON *message)
 		bad |= list && strings_of(list, &next[i]) < 0;
 	}
 	if (bad) {
-		send_error(s, "invalid_field", "a filter must be a list of at most 64 strings of 4096 bytes together");
+		send_error(s, "invalid_field",
+			   "a filter must be a list of at most 64 strings of 4096 bytes together");
 		goto out;
 	}
 

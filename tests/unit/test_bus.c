@@ -125,13 +125,18 @@ static const char *heard(struct world *w)
 
 #define assert_heard(w, expected) assert_string_equal(heard(w), expected)
 
+/* Hears until the end of the scope. */
+#define HEARING(session_id, fn, arg)                                                     \
+	scoped(bus_unsubscribep) __attribute__((unused)) struct subscription *hearing_ = \
+		bus_subscribe(w->bus, (session_id), (fn), (arg))
+
 /*
  * Numbers
  */
 static void numbers_begin_at_one_and_have_no_gaps(void **state)
 {
 	struct world *w = *state;
-	scoped(bus_unsubscribep) struct subscription *s = bus_subscribe(w->bus, "s1", hear, w);
+	HEARING("s1", hear, w);
 
 	assert_int_equal(bus_latest_seq(w->bus, "s1"), 0);
 	publish(w, "s1", "a");
@@ -206,7 +211,7 @@ static void no_number_is_told_before_the_store_has_it(void **state)
 static void events_wait_for_a_store_that_fails_and_keep_their_order(void **state)
 {
 	struct world *w = *state;
-	scoped(bus_unsubscribep) struct subscription *s = bus_subscribe(w->bus, "s1", hear, w);
+	HEARING("s1", hear, w);
 
 	store_memory_fail(w->store, -ENOSPC);
 	publish(w, "s1", "a");
@@ -224,7 +229,7 @@ static void events_wait_for_a_store_that_fails_and_keep_their_order(void **state
 static void preparing_makes_numbers_ready(void **state)
 {
 	struct world *w = *state;
-	scoped(bus_unsubscribep) struct subscription *s = bus_subscribe(w->bus, "s1", hear, w);
+	HEARING("s1", hear, w);
 
 	bus_prepare(w->bus, "s1");
 	settle(w);
@@ -241,8 +246,7 @@ static void a_payload_has_its_session_number_and_time(void **state)
 {
 	struct world *w = *state;
 	char copy[512] = "";
-	scoped(bus_unsubscribep) struct subscription *s =
-		bus_subscribe(w->bus, "s1", keep_payload, copy);
+	HEARING("s1", keep_payload, copy);
 	scoped(json_freep) cJSON *j = NULL;
 
 	publish_many(w, "s1", 1);
@@ -304,7 +308,7 @@ static void nor_after_a_restart(void **state)
 static void a_forgotten_session_that_is_followed_reserves_again(void **state)
 {
 	struct world *w = *state;
-	scoped(bus_unsubscribep) struct subscription *s = bus_subscribe(w->bus, "s1", hear, w);
+	HEARING("s1", hear, w);
 
 	publish_many(w, "s1", 5);
 	forget(w, "s1");
@@ -316,7 +320,7 @@ static void a_forgotten_session_that_is_followed_reserves_again(void **state)
 static void events_that_wait_survive_being_forgotten(void **state)
 {
 	struct world *w = *state;
-	scoped(bus_unsubscribep) struct subscription *s = bus_subscribe(w->bus, "s1", hear, w);
+	HEARING("s1", hear, w);
 
 	publish(w, "s1", "a"); /* its reservation is on its way */
 	forget(w, "s1");
@@ -404,8 +408,7 @@ static void note_size(struct event *e, void *arg)
 static void make_room_for_two(struct world *w)
 {
 	size_t of_one = 0;
-	scoped(bus_unsubscribep) struct subscription *s =
-		bus_subscribe(w->bus, "s0", note_size, &of_one);
+	HEARING("s0", note_size, &of_one);
 
 	publish_many(w, "s0", 1);
 	bus_session_ended(w->bus, "s0");
@@ -472,7 +475,7 @@ static void each_hears_its_session_and_one_hears_all(void **state)
 static void sessions_keep_their_order_among_each_other(void **state)
 {
 	struct world *w = *state;
-	scoped(bus_unsubscribep) struct subscription *all = bus_subscribe(w->bus, NULL, hear, w);
+	HEARING(NULL, hear, w);
 
 	bus_prepare(w->bus, "s1");
 	bus_prepare(w->bus, "s2");

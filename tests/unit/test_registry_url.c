@@ -130,21 +130,8 @@ static void paths_are_what_a_url_may_have(void **state)
 	static const char *const good[] = { "", "/", "/a/b?c=d&e#f", "/%20",
 					    "/~a:b@c;d=e,f!$'()*+" };
 	static const char *const bad[] = {
-		"a",
-		"?a",
-		"#a",
-		"//"
-		"\n",
-		"/a b",
-		"/a\tb",
-		"/a\r\nX: y",
-		"/\x7f",
-		"/é",
-		"/<script>",
-		"/\"",
-		"/\\evil",
-		"/{a}",
-		"/`",
+		"a",     "?a", "#a",        "//\n", "/a b",    "/a\tb", "/a\r\nX: y",
+		"/\x7f", "/é", "/<script>", "/\"",  "/\\evil", "/{a}",  "/`",
 	};
 	scoped(freep) char *longest = xcalloc(1, 514);
 
