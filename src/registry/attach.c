@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <pwd.h>
 #include <string.h>
+#include <utlist.h>
 
 #include "base/ids.h"
 #include "base/log.h"
@@ -89,28 +90,31 @@ static int params_check(const struct attach_params *p, struct fault *reterr)
 	return reterr->n_fields > 0 ? -EINVAL : 0;
 }
 
-static int target_check(const struct registry *reg, const struct attach_params *p,
+static int host_check(const struct registry *reg, const char *host, struct fault *reterr)
+{
+	if (hosts_have(reg->allow_hosts, host))
+		return 0;
+	return fault_set(reterr, FAULT_TARGET_NOT_ALLOWED,
+			 "previews of host '%s' are not allowed here; the operator can add it to "
+			 "preview.allow_hosts",
+			 host);
+}
+
+static int target_check(const struct registry *reg, const char *host, unsigned port,
 			struct fault *reterr)
 {
-	const struct settings *settings = reg->settings;
-
-	if (!hosts_have(reg->allow_hosts, p->host))
-		return fault_set(reterr, FAULT_TARGET_NOT_ALLOWED,
-				 "previews of host '%s' are not allowed here; the operator can add "
-				 "it to preview.allow_hosts",
-				 p->host);
+	const struct settings_ports *allowed = &reg->settings->preview_allow_ports;
 
 	for (size_t i = 0; i < reg->n_forbidden_ports; i++) {
-		if (reg->forbidden_ports[i] == p->port && host_is_loopback(p->host))
+		if (reg->forbidden_ports[i] == port && host_is_loopback(host))
 			return fault_set(reterr, FAULT_TARGET_NOT_ALLOWED,
-					 "port %u is previewd's own", p->port);
+					 "port %u is previewd's own", port);
 	}
-	if (!port_ranges_have(settings->preview_allow_ports.ranges, settings->preview_allow_ports.n,
-			      (uint16_t)p->port))
+	if (!port_ranges_have(allowed->ranges, allowed->n, (uint16_t)port))
 		return fault_set(reterr, FAULT_TARGET_NOT_ALLOWED,
 				 "port %u is not among preview.allow_ports; start the server on "
 				 "another one",
-				 p->port);
+				 port);
 	return 0;
 }
 
@@ -168,15 +172,15 @@ static int limits_check(const struct registry *reg, const struct session *s,
 	return 0;
 }
 
-static int port_check(const struct registry *reg, const struct attach_params *p,
+static int port_check(const struct registry *reg, const char *host, unsigned port,
 		      const struct user *user, struct fault *reterr)
 {
-	if (!attachment_of_other_user(reg, p->host, (uint16_t)p->port, user))
+	if (!attachment_of_other_user(reg, host, (uint16_t)port, user))
 		return 0;
 	return fault_set(reterr, FAULT_PORT_TAKEN,
 			 "port %u is attached by another user's session; start the server on "
 			 "another port",
-			 p->port);
+			 port);
 }
 
 /* preview.listener_owner = same: the server must be the session's user's. */
@@ -287,6 +291,13 @@ static const char *owner_of(const struct session *s, const struct registry_op *o
 	return s ? s->user->user_id : op->principal->user_id;
 }
 
+/* A name may have turned out to be this machine. */
+static const char *where_it_is(const struct registry_op *op)
+{
+	return op->probed_address && host_is_loopback(op->probed_address) ? op->probed_address
+									  : op->attach.host;
+}
+
 static int commit(struct registry_op *op, struct fault *reterr)
 {
 	scoped(store_batch_freep) struct store_batch *batch = store_batch_new();
@@ -300,6 +311,9 @@ static int commit(struct registry_op *op, struct fault *reterr)
 	r = registry_refuses_changes(reg, reterr);
 	if (r < 0)
 		return r;
+	if (clock_realtime() >= op->principal->expires_at)
+		return fault_set(reterr, FAULT_TOKEN_EXPIRED,
+				 "the token has expired while the attach waited for its server");
 	r = session_writable(reg, op->principal, &ref, &s, reterr);
 	if (r < 0)
 		return r;
@@ -312,7 +326,10 @@ static int commit(struct registry_op *op, struct fault *reterr)
 	r = limits_check(reg, s, user, op->attach.name, reterr);
 	if (r < 0)
 		return r;
-	r = port_check(reg, &op->attach, user, reterr);
+	r = target_check(reg, where_it_is(op), op->attach.port, reterr);
+	if (r < 0)
+		return r;
+	r = port_check(reg, where_it_is(op), op->attach.port, user, reterr);
 	if (r < 0)
 		return r;
 	r = owner_check(reg, op, owner_of(s, op), reterr);
@@ -454,6 +471,26 @@ static char *url_for(const struct registry_op *op, const char *user_id)
 	return url_expand(op->reg->settings->preview_public_url_template, &fields, op->attach.path);
 }
 
+static int probes_check(const struct registry *reg, const struct principal *principal,
+			struct fault *reterr)
+{
+	size_t waiting = prober_active(reg->prober), of_user = 0;
+	const struct registry_op *op;
+
+	DL_FOREACH(reg->ops, op)
+	of_user += op->probe && strcmp(op->principal->user_id, principal->user_id) == 0;
+	if (waiting < reg->settings->limits_probes &&
+	    of_user < reg->settings->limits_probes_per_user)
+		return 0;
+
+	fault_set(reterr, FAULT_TOO_MANY_REQUESTS,
+		  "%zu attaches wait for their servers already, %zu of them yours; try again in a "
+		  "moment",
+		  waiting, of_user);
+	reterr->retry_after_seconds = 1;
+	return -EDQUOT;
+}
+
 static int checks_before_probe(struct registry *reg, struct principal *principal,
 			       const struct session_ref *ref, const struct attach_params *params,
 			       struct session **ret, struct fault *reterr)
@@ -471,7 +508,10 @@ static int checks_before_probe(struct registry *reg, struct principal *principal
 	r = params_check(params, reterr);
 	if (r < 0)
 		return r;
-	r = target_check(reg, params, reterr);
+	r = host_check(reg, params->host, reterr);
+	if (r < 0)
+		return r;
+	r = target_check(reg, params->host, params->port, reterr);
 	if (r < 0)
 		return r;
 
@@ -479,17 +519,12 @@ static int checks_before_probe(struct registry *reg, struct principal *principal
 	r = limits_check(reg, s, user, params->name, reterr);
 	if (r < 0)
 		return r;
-	r = port_check(reg, params, user, reterr);
+	r = port_check(reg, params->host, params->port, user, reterr);
 	if (r < 0)
 		return r;
-	if (params->health_check && prober_active(reg->prober) >= reg->settings->limits_probes) {
-		fault_set(
-			reterr, FAULT_TOO_MANY_REQUESTS,
-			"%u attaches are waiting for their servers already; try again in a moment",
-			reg->settings->limits_probes);
-		reterr->retry_after_seconds = 1;
-		return -EDQUOT;
-	}
+	r = params->health_check ? probes_check(reg, principal, reterr) : 0;
+	if (r < 0)
+		return r;
 	*ret = s;
 	return 0;
 }

@@ -371,7 +371,9 @@ const struct attachment *attachment_of_other_user(const struct registry *reg, co
 	 */
 	DL_FOREACH2(reg->by_port[port], a, port_next)
 	{
-		if (same_host(a->record->host, host))
+		const char *where = a->record->address[0] ? a->record->address : a->record->host;
+
+		if (same_host(where, host))
 			return a->slot->session->user != user ? a : NULL;
 	}
 	return NULL;

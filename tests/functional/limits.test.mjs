@@ -259,6 +259,22 @@ test("more attaches at once than limits.probes are 429 with Retry-After", async 
 	assert.deepEqual(statuses(await Promise.all(waiting)), { 201: 2 });
 });
 
+test("one user's attaches that wait leave room for another's", async (t) => {
+	const d = await start(t, { settings: { "limits.probes": "4", "limits.probes_per_user": "1" } });
+	assert.equal((await d.admin.put(base("theirs"), { user_id: "other" })).status, 201);
+	const minted = await d.admin.post(`${base("theirs")}/tokens`, { scopes: ["preview"] });
+	const other = d.api(minted.json.token);
+	const port = await free_port(), port2 = await free_port();
+	const mine = d.admin.attach("s1", { port, name: "p1", wait_seconds: 60 });
+	await d.probing(1);
+	assert.equal((await d.admin.attach("s1", { port, name: "p2" })).json.code, "too_many_requests");
+	const theirs = other.attach("theirs", { port: port2, wait_seconds: 60 });
+	await d.probing(2);
+	await targets.http_server(t, undefined, { port });
+	await targets.http_server(t, undefined, { port: port2 });
+	assert.deepEqual(statuses(await Promise.all([mine, theirs])), { 201: 2 });
+});
+
 test("more sessions of a user than limits.sessions_per_user are 429", async (t) => {
 	const d = await start(t, { settings: { "limits.sessions_per_user": "2" } });
 	for (const s of ["s1", "s2"]) assert.equal((await d.admin.put(base(s), {})).status, 201);

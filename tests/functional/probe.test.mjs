@@ -307,7 +307,7 @@ test("preview.listener_owner = same asks that the server is the session's user's
 });
 
 test("200 attaches that wait for their servers cost no busy loop", async (t) => {
-	const d = await start(t);
+	const d = await start(t, { settings: { "limits.probes_per_user": "200" } });
 	const port = await free_port();
 	const waiting = Array.from({ length: 200 }, (_, i) => d.admin.attach("s1", { port, name: `p${i}`, wait_seconds: 3 }));
 	await d.probing(200);
