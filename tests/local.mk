@@ -17,3 +17,4 @@ EXTRA_DIST += %reldir%/layers.sh %reldir%/check-layers
 include tests/fuzz/local.mk
 include tests/interop/local.mk
 include tests/functional/local.mk
+include tests/bench/local.mk
