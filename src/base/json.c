@@ -595,48 +595,86 @@ cJSON *json_fields_schema(const struct json_field *fields)
 }
 
 /*
- * cJSON prints 15 digits where those are nearly the number, so that 2^53-1 comes out as another.
- * Such numbers are printed here, with as many digits as it takes.
+ * Printing is not cJSON's: it prints 15 digits where those are nearly the number, so that 2^53-1
+ * comes out as another, and reads each number back to see, which is slow.
  */
-static bool prints_as_it_is(const cJSON *j)
+#define DOUBLE_INTEGER_MAX 9007199254740992.0 /* 2^53: up to here all whole numbers are exact */
+
+static void print_number(struct strbuf *b, double number)
 {
 	char text[32];
 
-	if (!cJSON_IsNumber(j) || !isfinite(j->valuedouble) ||
-	    j->valuedouble == (double)j->valueint)
-		return true;
-	snprintf(text, sizeof(text), "%1.15g", j->valuedouble);
-	return strtod(text, NULL) == j->valuedouble;
+	if (!isfinite(number)) {
+		strbuf_puts(b, "null");
+		return;
+	}
+	if (fabs(number) <= DOUBLE_INTEGER_MAX && number == trunc(number)) {
+		snprintf(text, sizeof(text), "%" PRId64, (int64_t)number);
+	} else {
+		snprintf(text, sizeof(text), "%.15g", number);
+		if (strtod(text, NULL) != number)
+			snprintf(text, sizeof(text), "%.17g", number);
+	}
+	strbuf_puts(b, text);
 }
 
-static bool all_print_as_they_are(const cJSON *j)
+static void print_value(struct strbuf *b, const cJSON *j);
+
+static void print_members(struct strbuf *b, const cJSON *j, bool named)
 {
 	for (const cJSON *child = j->child; child; child = child->next) {
-		if (!all_print_as_they_are(child))
-			return false;
+		if (child != j->child)
+			strbuf_putc(b, ',');
+		if (named) {
+			strbuf_add_json_string(b, child->string ? child->string : "");
+			strbuf_putc(b, ':');
+		}
+		print_value(b, child);
 	}
-	return prints_as_it_is(j);
 }
 
-static void print_numbers_in_full(cJSON *j)
+static void print_value(struct strbuf *b, const cJSON *j)
 {
-	for (cJSON *child = j->child; child; child = child->next)
-		print_numbers_in_full(child);
-	if (prints_as_it_is(j))
+	switch (j->type & 0xff) {
+	case cJSON_Object:
+		strbuf_putc(b, '{');
+		print_members(b, j, /* named= */ true);
+		strbuf_putc(b, '}');
 		return;
-	j->valuestring = xasprintf("%.17g", j->valuedouble);
-	j->type = (j->type & ~0xff) | cJSON_Raw;
+	case cJSON_Array:
+		strbuf_putc(b, '[');
+		print_members(b, j, /* named= */ false);
+		strbuf_putc(b, ']');
+		return;
+	case cJSON_String:
+		strbuf_add_json_string(b, j->valuestring ? j->valuestring : "");
+		return;
+	case cJSON_Raw:
+		strbuf_puts(b, j->valuestring ? j->valuestring : "null");
+		return;
+	case cJSON_Number:
+		print_number(b, j->valuedouble);
+		return;
+	case cJSON_True:
+		strbuf_puts(b, "true");
+		return;
+	case cJSON_False:
+		strbuf_puts(b, "false");
+		return;
+	default:
+		strbuf_puts(b, "null");
+		return;
+	}
 }
 
 char *json_print(const cJSON *j)
 {
-	scoped(json_freep) cJSON *copy = NULL;
+	scoped(strbuf_done) struct strbuf b = strbuf_init(STRBUF_UNLIMITED);
 
-	if (!j || all_print_as_they_are(j))
-		return cJSON_PrintUnformatted(j);
-	copy = cJSON_Duplicate(j, /* recurse= */ true);
-	print_numbers_in_full(copy);
-	return cJSON_PrintUnformatted(copy);
+	if (!j)
+		return NULL;
+	print_value(&b, j);
+	return strbuf_steal(&b);
 }
 
 void json_add_string(cJSON *object, const char *name, const char *value)

@@ -246,7 +246,22 @@ static void added_members_print_exactly(void **state)
 static void numbers_print_as_they_came(void **state)
 {
 	static const char text[] = "{\"a\":[9007199254740991,0.30000000000000004,1,-2.5],"
-				   "\"b\":{\"c\":0.1}}";
+				   "\"b\":{\"c\":0.1,\"d\":-9007199254740991,\"e\":1e+300}}";
+	scoped(json_freep) cJSON *j = NULL;
+	scoped(freep) char *printed = NULL;
+
+	(void)state;
+
+	assert_int_equal(json_parse(text, strlen(text), &j, NULL), 0);
+	printed = json_print(j);
+	assert_string_equal(printed, text);
+}
+
+static void documents_print_as_they_came(void **state)
+{
+	static const char text[] =
+		"{\"o\":{},\"a\":[],\"n\":null,\"t\":true,\"f\":[false,[1,2],{}],"
+		"\"s\":\"\\\"\\\\/\\n\\u0001\\t\u00fc\",\"\\\"k\":\"\"}";
 	scoped(json_freep) cJSON *j = NULL;
 	scoped(freep) char *printed = NULL;
 
@@ -268,6 +283,7 @@ int main(void)
 		cmocka_unit_test(the_schema_says_what_the_table_says),
 		cmocka_unit_test(added_members_print_exactly),
 		cmocka_unit_test(numbers_print_as_they_came),
+		cmocka_unit_test(documents_print_as_they_came),
 	};
 
 	mem_init();
