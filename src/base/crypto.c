@@ -4,6 +4,7 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,9 +29,20 @@ static void must(int ok)
 		abort();
 }
 
+/* Named by EVP_sha256() alone, the algorithm is looked up among the providers at each use. */
+static EVP_MD *sha256_algorithm;
+static pthread_once_t sha256_found = PTHREAD_ONCE_INIT;
+
+static void sha256_find(void)
+{
+	sha256_algorithm = EVP_MD_fetch(NULL, "SHA256", NULL);
+	must(sha256_algorithm != NULL);
+}
+
 void sha256(const void *data, size_t len, uint8_t ret[static SHA256_SIZE])
 {
-	must(EVP_Digest(data, len, ret, NULL, EVP_sha256(), NULL));
+	pthread_once(&sha256_found, sha256_find);
+	must(EVP_Digest(data, len, ret, NULL, sha256_algorithm, NULL));
 }
 
 void sha256_hex(const void *data, size_t len, char ret[static SHA256_HEX_SIZE])
