@@ -12,4 +12,3 @@ UNIT_TESTS += \
 
 # Not built by default: tests/interop/jwt.test.mjs wants node.
 EXTRA_PROGRAMS += tests/interop/jwt-check
-EXTRA_DIST += tests/interop/jwt.test.mjs

@@ -19,4 +19,3 @@ EXTRA_DIST += tests/unit/http_world.h
 
 # A server for clients that are not ours: tests/interop/*.test.mjs
 check_PROGRAMS += tests/interop/http-fixture
-EXTRA_DIST += tests/interop/websocket.test.mjs tests/package.json tests/package-lock.json

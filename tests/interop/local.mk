@@ -1,6 +1,16 @@
 # Comparisons with other people's software, by node's own test runner: make check-interop
-EXTRA_DIST += %reldir%/llhttp.test.mjs
+# Its packages come with `npm ci` in tests/ of the source.  INTEROP_TESTS for some of them.
+EXTRA_DIST += %reldir%/jwt.test.mjs %reldir%/llhttp.test.mjs %reldir%/websocket.test.mjs
 
-check-interop: tests/fuzz/parse-one
-	PARSE_ONE='$(abs_top_builddir)/tests/fuzz/parse-one' node --test $(srcdir)/tests/interop/
+interop_programs = tests/fuzz/parse-one$(EXEEXT) tests/interop/http-fixture$(EXEEXT)
+if HAVE_JWT
+interop_programs += tests/interop/jwt-check$(EXEEXT)
+endif
+
+check-interop: $(interop_programs)
+	cd '$(srcdir)' && PARSE_ONE='$(abs_top_builddir)/tests/fuzz/parse-one' \
+		HTTP_FIXTURE='$(abs_top_builddir)/tests/interop/http-fixture' \
+		JWT_CHECK='$(abs_top_builddir)/tests/interop/jwt-check' \
+		node --test --test-reporter=tap --test-timeout=300000 \
+		$${INTEROP_TESTS:-tests/interop/*.test.mjs}
 .PHONY: check-interop
