@@ -510,11 +510,15 @@ static int parse_port(struct http_view v, uint16_t *ret)
 
 int http_authority_split(struct http_view authority, struct http_view *ret_name, uint16_t *ret_port)
 {
-	struct cursor c = { authority.at, authority.at + authority.len };
+	struct cursor c;
 	struct http_view name;
 	uint16_t port = 0;
 
-	if (authority.len > 0 && authority.at[0] == '[') {
+	if (authority.len == 0) /* then `at` may be NULL */
+		return -EINVAL;
+
+	c = (struct cursor){ authority.at, authority.at + authority.len };
+	if (authority.at[0] == '[') {
 		const char *bracket = memchr(c.at, ']', authority.len);
 
 		if (!bracket)
