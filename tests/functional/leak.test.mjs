@@ -17,7 +17,10 @@ const descriptors = (pid) => fs.readdirSync(`/proc/${pid}/fd`).length;
 const resident_kb = (pid) => Number(/VmRSS:\s+(\d+)/.exec(fs.readFileSync(`/proc/${pid}/status`, "utf8"))[1]);
 
 // AddressSanitizer keeps what was freed for a while; it tells of leaks at the end by itself.
-const is_sanitized = (pid) => /lib(asan|clang_rt)|valgrind/.test(fs.readFileSync(`/proc/${pid}/maps`, "utf8"));
+// gcc links its runtime as a library, clang into the program.
+const is_sanitized = (pid) =>
+	fs.readFileSync(`/proc/${pid}/exe`).includes("__asan_init") ||
+	fs.readFileSync(`/proc/${pid}/maps`, "utf8").includes("valgrind");
 
 async function cycles(d, n) {
 	const lane = async (i) => {
