@@ -26,11 +26,11 @@
 		stolen_;                     \
 	})
 
-#define STEAL_FD(fd)               \
-	({                         \
+#define STEAL_FD(fd)                \
+	({                          \
 		int stolen_ = (fd); \
-		(fd) = -1;         \
-		stolen_;           \
+		(fd) = -1;          \
+		stolen_;            \
 	})
 
 /* DEFINE_CLEANUP(struct task *, task_free) gives task_freep(), for use with scoped(). */

@@ -7,7 +7,7 @@
 
 #include "base/cleanup.h"
 
-#define SHA256_SIZE	  32
+#define SHA256_SIZE     32
 #define SHA256_HEX_SIZE 65 /* with the NUL */
 
 void sha256(const void *data, size_t len, uint8_t ret[static SHA256_SIZE]);

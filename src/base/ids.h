@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 #define ID_LENGTH_MAX   128 /* bytes of an app_id, session_id or user_id */
-#define NAME_LENGTH_MAX 64 /* bytes of an attachment's name */
+#define NAME_LENGTH_MAX 64  /* bytes of an attachment's name */
 
 /* app_id, session_id, user_id: 1 to 128 of [A-Za-z0-9._:@-], neither "." nor ".." */
 bool id_is_valid(const char *s);

@@ -46,13 +46,17 @@ struct json_field {
 	size_t offset;
 	bool required;
 	bool nullable; /* null leaves the default */
-	unsigned min;  /* JSON_UINT: value; JSON_STRING, JSON_OBJECT (printed), JSON_STRINGS: length */
+	unsigned min;  /* JSON_UINT: value; JSON_STRING, JSON_OBJECT (printed), JSON_STRINGS: length
+			*/
 	unsigned max;
 	const char *const *choices; /* JSON_ENUM: ends with NULL */
-	const char *help;	    /* a sentence for openapi.json */
+	const char *help;           /* a sentence for openapi.json */
 };
 
-#define JSON_FIELDS_END { .name = NULL }
+#define JSON_FIELDS_END      \
+	{                    \
+		.name = NULL \
+	}
 
 /*
  * Reads `object` into the struct at `ret`, which holds the defaults.  Every wrong, missing or
@@ -78,5 +82,6 @@ void json_add_time(cJSON *object, const char *name, uint64_t realtime_usec); /* 
 
 /* The string at `name`, or NULL where it is missing or no string.  Borrowed. */
 const char *json_string(const cJSON *object, const char *name)
-	/* jansson, which libjwt brings, exports this name: it would call ours instead of its own. */
+	/* jansson, which libjwt brings, exports this name: it would call ours instead of its own.
+	 */
 	__asm__("previewd_json_string");

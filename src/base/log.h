@@ -36,16 +36,16 @@ enum log_level log_least(void);
 void log_write(enum log_level level, const char *area, int error, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
-#define log_at_(level, error, ...)                                          \
-	do {                                                                \
-		if ((level) >= log_least())                                 \
+#define log_at_(level, error, ...)                                           \
+	do {                                                                 \
+		if ((level) >= log_least())                                  \
 			log_write((level), log_area_, (error), __VA_ARGS__); \
 	} while (0)
 
-#define log_debug(...)	 log_at_(LOG_LEVEL_DEBUG, 0, __VA_ARGS__)
-#define log_info(...)	 log_at_(LOG_LEVEL_INFO, 0, __VA_ARGS__)
+#define log_debug(...)   log_at_(LOG_LEVEL_DEBUG, 0, __VA_ARGS__)
+#define log_info(...)    log_at_(LOG_LEVEL_INFO, 0, __VA_ARGS__)
 #define log_warning(...) log_at_(LOG_LEVEL_WARNING, 0, __VA_ARGS__)
-#define log_error(...)	 log_at_(LOG_LEVEL_ERROR, 0, __VA_ARGS__)
+#define log_error(...)   log_at_(LOG_LEVEL_ERROR, 0, __VA_ARGS__)
 
 /* `error` is a negative errno; its text is added behind ": ".  The value of each is `error`. */
 #define log_warning_errno(error, ...)                             \

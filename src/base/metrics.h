@@ -18,8 +18,8 @@ enum metric {
 	METRIC_COUNT_,
 };
 
-void metric_add(enum metric m, double n); /* counters, gauges */
-void metric_set(enum metric m, double value); /* gauges */
+void metric_add(enum metric m, double n);         /* counters, gauges */
+void metric_set(enum metric m, double value);     /* gauges */
 void metric_observe(enum metric m, double value); /* histograms: seconds */
 double metric_value(enum metric m);
 

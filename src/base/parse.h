@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/clock.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 
 /*
  * Strict parsing: the whole text is the value, or it is -EINVAL (not one) or -ERANGE (one, but

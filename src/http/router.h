@@ -8,11 +8,11 @@
 /*
  * From a method and a path to a row of a table.
  *
- * A pattern is "/api/apps/{app_id}/sessions/{session_id}": each segment is literal or one parameter;
- * a last "{name...}" takes all that is left, which may be empty, also without the slash before it.
- * A literal goes before a parameter.  A pattern that ends in a slash fits only a path that does.
- * GET also serves HEAD.  Paths are matched segment by segment after percent-decoding, so an encoded
- * slash never changes the structure.
+ * A pattern is "/api/apps/{app_id}/sessions/{session_id}": each segment is literal or one
+ * parameter; a last "{name...}" takes all that is left, which may be empty, also without the slash
+ * before it. A literal goes before a parameter.  A pattern that ends in a slash fits only a path
+ * that does. GET also serves HEAD.  Paths are matched segment by segment after percent-decoding, so
+ * an encoded slash never changes the structure.
  */
 struct http_route {
 	const char *method;
@@ -26,7 +26,7 @@ struct http_match {
 	size_t n_params;
 	struct {
 		const char *name; /* borrowed from the router */
-		char *value;	  /* decoded */
+		char *value;      /* decoded */
 	} params[HTTP_PARAMS_MAX];
 };
 

@@ -53,8 +53,8 @@ int http_server_listen_consume(struct http_server *server, int fd) must_use;
 
 /*
  * Stops accepting, lets answers under way finish, closes idle connections, and tells streams and
- * WebSockets (their `on_drain_server`, else closed with 1001).  `on_empty` comes once, when the last
- * connection is gone.
+ * WebSockets (their `on_drain_server`, else closed with 1001).  `on_empty` comes once, when the
+ * last connection is gone.
  */
 void http_server_drain(struct http_server *server, loop_fn *on_empty, void *arg);
 
@@ -72,9 +72,9 @@ struct http_peer {
  * All of these are borrowed and hold until the request is answered or gone.
  */
 const char *http_request_method(const struct http_request *req);
-const char *http_request_path(const struct http_request *req);	/* as sent, without the query */
+const char *http_request_path(const struct http_request *req);  /* as sent, without the query */
 const char *http_request_query(const struct http_request *req); /* "" when there is none */
-const char *http_request_host(const struct http_request *req);	/* "" when there is none (1.0) */
+const char *http_request_host(const struct http_request *req);  /* "" when there is none (1.0) */
 
 /* The value of the first field of that name (any case), or NULL. */
 const char *http_request_header(const struct http_request *req, const char *name);
@@ -89,7 +89,7 @@ const char *http_request_id(const struct http_request *req);
 
 /*
  * From `on_head`: reads a body of at most `max` bytes (an announced larger one is answered 413
- * before any of it is read, a chunked one when it passes the limit) and calls `fn` with it.  Answers
+ * before any of it is read, a chunked one when it passes the limit) and calls `fn` with it. Answers
  * "100 Continue" where the client waits for it.
  */
 void http_request_expect(struct http_request *req, size_t max, http_request_fn *fn, void *arg);
@@ -132,8 +132,9 @@ struct http_stream_ops {
 };
 
 /* The request is invalid once this returns. */
-struct http_stream *http_stream_start(struct http_request *req, int status, const char *content_type,
-				      const struct http_stream_ops *ops, void *arg);
+struct http_stream *http_stream_start(struct http_request *req, int status,
+				      const char *content_type, const struct http_stream_ops *ops,
+				      void *arg);
 
 /* -ENOBUFS when more than output_max would wait: nothing was added, and the caller decides. */
 int http_stream_write(struct http_stream *s, const void *bytes, size_t len) must_use;

@@ -66,7 +66,7 @@ struct registry_op *registry_op_free(struct registry_op *op);
 DEFINE_CLEANUP(struct registry_op *, registry_op_free)
 
 struct registry_result {
-	bool created;        /* a new one, as against one that replaced or stayed */
+	bool created; /* a new one, as against one that replaced or stayed */
 	cJSON *value; /* the answer's document: borrowed; detach it to keep it */
 };
 
@@ -138,8 +138,7 @@ struct registry_op *registry_session_end(struct registry *reg, struct principal 
  * Reads.  They answer at once from memory; the caller owns `ret`.
  */
 int registry_session_get(struct registry *reg, const struct principal *principal,
-			 const struct session_ref *ref, cJSON **ret,
-			 struct fault *reterr) must_use;
+			 const struct session_ref *ref, cJSON **ret, struct fault *reterr) must_use;
 int registry_list(struct registry *reg, const struct principal *principal,
 		  const struct session_ref *ref, cJSON **ret, struct fault *reterr) must_use;
 int registry_get(struct registry *reg, const struct principal *principal,

@@ -15,15 +15,15 @@ enum record_kind {
 #define RECORD(UPPER, lower, fields) RECORD_KIND_##UPPER,
 	RECORDS(RECORD)
 #undef RECORD
-	RECORD_KIND_COUNT_,
+		RECORD_KIND_COUNT_,
 };
 
 #define RECORD_TEXT_MEMBER_(name) const char *name;
 #define RECORD_INT_MEMBER_(name)  int64_t name;
-#define RECORD(UPPER, lower, fields)                                                   \
-	struct record_##lower {                                                        \
+#define RECORD(UPPER, lower, fields)                                                  \
+	struct record_##lower {                                                       \
 		fields(RECORD_TEXT_MEMBER_, RECORD_TEXT_MEMBER_, RECORD_TEXT_MEMBER_, \
-		       RECORD_INT_MEMBER_)                                             \
+		       RECORD_INT_MEMBER_)                                            \
 	};
 RECORDS(RECORD)
 #undef RECORD
