@@ -11,3 +11,8 @@ libpreviewd_a_SOURCES += \
 	%reldir%/tokens.c
 
 UNIT_TESTS += tests/unit/test_api
+
+# Writes the routes' part of previewd(8) from routes.def.
+noinst_PROGRAMS += %reldir%/gendoc
+%canon_reldir%_gendoc_SOURCES = %reldir%/gendoc.c
+%canon_reldir%_gendoc_LDADD =
