@@ -12,8 +12,8 @@ check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
 endif
 
-TESTS += %reldir%/layers.sh
-EXTRA_DIST += %reldir%/layers.sh %reldir%/check-layers
+TESTS += %reldir%/layers.sh %reldir%/docs.sh
+EXTRA_DIST += %reldir%/layers.sh %reldir%/check-layers %reldir%/docs.sh
 include tests/fuzz/local.mk
 include tests/interop/local.mk
 include tests/functional/local.mk

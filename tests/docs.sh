@@ -1,0 +1,47 @@
+#!/bin/sh
+# What is written about the program agrees with it.  Runs in the build's top directory, like all tests.
+# shellcheck disable=SC2154,SC2016 # srcdir comes from the makefile; backquotes of Markdown
+n=0
+echo 1..5
+
+# promise WHAT LIST: it is kept when the list of what breaks it is empty.
+promise() {
+	n=$((n + 1))
+	if [ -z "$2" ]; then
+		echo "ok $n - $1"
+	else
+		echo "# $2" | tr '\n' ' '
+		echo
+		echo "not ok $n - $1"
+	fi
+}
+
+options() {
+	sed -n 's/^OPTION(\([a-z_]*\), *\([a-z_]*\),.*/\2/p' "$srcdir/src/config/options.def"
+}
+
+promise "every option is in the sample file and in previewd.conf(5)" "$(options | while read -r key; do
+	grep -q "^#$key =" etc/previewd.conf.sample || echo "$key"
+	grep -q "^.It Ic $key\$" src/config/previewd.conf.5 || echo "$key"
+done)"
+
+promise "every route is in previewd(8)" \
+	"$(sed -n 's/^ROUTE([a-z_]*, *"\([A-Z]*\)", *"\([^"]*\)".*/\1 \2/p' "$srcdir/src/api/routes.def" |
+		while read -r method pattern; do
+			sed 's/\\-/-/g' src/daemon/previewd.8 | grep -qxF ".It Li $method $pattern" || echo "$method $pattern"
+		done)"
+
+promise "every previewctl command in README.md is one" \
+	"$(sed -n 's/.*previewctl \([a-z][a-z]*\).*/\1/p' "$srcdir/README.md" | sort -u | while read -r command; do
+		./previewctl help "$command" >/dev/null 2>&1 || echo "$command"
+	done)"
+
+promise "every folder of src/ is in src/README.md" "$(for folder in "$srcdir"/src/*/; do
+	folder=$(basename "$folder")
+	grep -q "^| \`$folder/\`" "$srcdir/src/README.md" || echo "$folder"
+done)"
+
+promise "every folder in src/README.md is in src/" \
+	"$(sed -n 's/^| `\([a-z]*\)\/` .*/\1/p' "$srcdir/src/README.md" | while read -r folder; do
+		[ -d "$srcdir/src/$folder" ] || echo "$folder"
+	done)"
