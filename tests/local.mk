@@ -2,6 +2,7 @@
 AM_TESTS_ENVIRONMENT = CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT; \
 	srcdir='$(srcdir)'; export srcdir;
 LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
+LOG_COMPILER = $(SHELL) $(srcdir)/%reldir%/run-tap
 TEST_EXTENSIONS = .sh
 SH_LOG_DRIVER = $(LOG_DRIVER)
 SH_LOG_COMPILER = $(SHELL)
@@ -13,7 +14,7 @@ TESTS += $(UNIT_TESTS)
 endif
 
 TESTS += %reldir%/layers.sh %reldir%/docs.sh
-EXTRA_DIST += %reldir%/layers.sh %reldir%/check-layers %reldir%/docs.sh
+EXTRA_DIST += %reldir%/layers.sh %reldir%/check-layers %reldir%/docs.sh %reldir%/run-tap
 include tests/fuzz/local.mk
 include tests/interop/local.mk
 include tests/functional/local.mk
