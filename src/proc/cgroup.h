@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/cleanup.h"
+
+/*
+ * cgroup v2, where the daemon was given a subtree of its own (Delegate=yes in its unit): a group a
+ * task makes its kill exact.  Everything here says -EOPNOTSUPP where there is none, and the callers
+ * go on without.
+ */
+struct cgroups;
+
+/* Finds the daemon's own delegated group and moves the daemon into a leaf of it, as cgroup v2 wants
+ * before it may have siblings. */
+int cgroups_new(struct cgroups **ret) must_use;
+struct cgroups *cgroups_free(struct cgroups *c);
+DEFINE_CLEANUP(struct cgroups *, cgroups_free)
+
+/* Makes a group; `ret_path` is its directory, the caller's.  `name` is made safe. */
+int cgroup_make(struct cgroups *c, const char *name, char **ret_path) must_use;
+int cgroup_kill(const char *path) must_use;	 /* cgroup.kill: the whole subtree at once */
+int cgroup_is_populated(const char *path) must_use; /* 1, 0 or -errno */
+int cgroup_remove(const char *path) must_use;

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/cleanup.h"
+#include "base/fault.h"
+#include "loop/loop.h"
+#include "proc/pidref.h"
+
+/*
+ * A child process, born into its own session and process group (and cgroup, where one is given),
+ * its descriptors closed but for the three, its signals reset.
+ */
+struct child;
+
+struct spawn_request {
+	const char *const *argv;    /* ends with NULL; argv[0] is looked up in the request's PATH */
+	const char *const *environ_; /* ends with NULL */
+	const char *cwd;
+	const char *cgroup;	    /* directory to be born into (clone3 CLONE_INTO_CGROUP), or NULL */
+};
+
+struct child_ops {
+	/* A piece of stdout and stderr, merged, as it comes; borrowed. */
+	void (*on_output)(struct child *c, const char *bytes, size_t len, void *arg);
+	/* Once, when the child itself has ended and its output was read: as of waitid(2). */
+	void (*on_exit)(struct child *c, int code, int signal, void *arg);
+};
+
+/* A bad cwd or command is a fault with a sentence, not a child that dies with 127. */
+int child_spawn(struct loop *loop, const struct spawn_request *request,
+		const struct child_ops *ops, void *arg, struct child **ret,
+		struct fault *reterr) must_use;
+
+/* Lets go: the process goes on, no callback comes any more. */
+struct child *child_free(struct child *c);
+DEFINE_CLEANUP(struct child *, child_free)
+
+const struct pidref *child_pidref(const struct child *c);
