@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
 
 #include "base/cleanup.h"
 
@@ -18,8 +19,13 @@ int cgroups_new(struct cgroups **ret) must_use;
 struct cgroups *cgroups_free(struct cgroups *c);
 DEFINE_CLEANUP(struct cgroups *, cgroups_free)
 
-/* Makes a group; `ret_path` is its directory, the caller's.  `name` is made safe. */
+/* Makes a group; `ret_path` is its directory, the caller's.  `name` is made safe, and unlike that
+ * of any group there is. */
 int cgroup_make(struct cgroups *c, const char *name, char **ret_path) must_use;
-int cgroup_kill(const char *path) must_use;	 /* cgroup.kill: the whole subtree at once */
+
+/* The pids in it and below it, zombies included, in a new array that the caller frees. */
+int cgroup_processes(const char *path, pid_t **ret, size_t *ret_n) must_use;
+
+int cgroup_kill(const char *path) must_use; /* the whole subtree at once; -EPERM if we are in it */
 int cgroup_is_populated(const char *path) must_use; /* 1, 0 or -errno */
-int cgroup_remove(const char *path) must_use;
+int cgroup_remove(const char *path) must_use; /* with the empty groups below; -EBUSY if populated */

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -12,8 +13,8 @@
  * can't come to mean another process at all.
  */
 struct pidref {
-	pid_t pid;	    /* 0: none */
-	int fd;		    /* a pidfd, or -1 where the kernel gave none */
+	pid_t pid;           /* 0: none */
+	int fd;              /* a pidfd, or -1 where the kernel gave none */
 	uint64_t start_time; /* in clock ticks since boot: field 22 of /proc/PID/stat */
 };
 
@@ -37,15 +38,27 @@ int pidref_signal(const struct pidref *p, int signal) must_use;
 struct process {
 	pid_t pid, ppid, pgrp, session;
 	uint64_t start_time;
-	char state;	  /* as in proc(5): R S D Z T … */
+	char state;       /* as in proc(5): R S D Z T … */
 	char command[16]; /* comm */
-	uid_t uid;
+	uid_t uid;        /* effective */
+	unsigned n_threads;
+	bool is_kernel_thread;
 };
 
 int process_read(pid_t pid, struct process *ret) must_use;
 
-/* All of them, in a new array that the caller frees; reads /proc, a few milliseconds. */
+/* Whether nothing of it runs any more: it waits to be reaped.  (A zombie whose threads go on
+ * isn't.) */
+bool process_is_over(const struct process *p);
+
+/* All of them by growing pid, in a new array that the caller frees; reads /proc, a few
+ * milliseconds. */
 int processes_read(struct process **ret, size_t *ret_n) must_use;
+
+/* The same one by one, each just after it was read: what vanishes in a moment may still be there.
+ */
+typedef void process_fn(const struct process *p, void *arg);
+int processes_each(process_fn *fn, void *arg) must_use;
 
 /* Whether `ancestor` is above `pid` in `all`, by parents. */
 bool process_descends(const struct process *all, size_t n, pid_t pid, pid_t ancestor);

@@ -15,26 +15,31 @@
  */
 struct child;
 
+/* Borrowed until child_spawn() returns. */
 struct spawn_request {
-	const char *const *argv;    /* ends with NULL; argv[0] is looked up in the request's PATH */
+	const char *const *argv; /* ends with NULL; argv[0] is looked up in the request's PATH */
 	const char *const *environ_; /* ends with NULL */
 	const char *cwd;
-	const char *cgroup;	    /* directory to be born into (clone3 CLONE_INTO_CGROUP), or NULL */
+	const char *cgroup; /* directory to be born into, or NULL; goes on without if it can't */
 };
 
 struct child_ops {
 	/* A piece of stdout and stderr, merged, as it comes; borrowed. */
 	void (*on_output)(struct child *c, const char *bytes, size_t len, void *arg);
-	/* Once, when the child itself has ended and its output was read: as of waitid(2). */
+	/*
+	 * Once, when the child itself has ended and what it had written was read.  `code` is its
+	 * exit status, or -1 when `signal`, else 0, ended it.  What it started may still write:
+	 * on_output goes on until child_free().
+	 */
 	void (*on_exit)(struct child *c, int code, int signal, void *arg);
 };
 
 /* A bad cwd or command is a fault with a sentence, not a child that dies with 127. */
-int child_spawn(struct loop *loop, const struct spawn_request *request,
-		const struct child_ops *ops, void *arg, struct child **ret,
-		struct fault *reterr) must_use;
+int child_spawn(struct loop *loop, const struct spawn_request *request, const struct child_ops *ops,
+		void *arg, struct child **ret, struct fault *reterr) must_use;
 
-/* Lets go: the process goes on, no callback comes any more. */
+/* Lets go: the process goes on (without a reader of its output), no callback comes any more.  It is
+ * reaped when it ends, as long as the loop runs. */
 struct child *child_free(struct child *c);
 DEFINE_CLEANUP(struct child *, child_free)
 

@@ -24,10 +24,10 @@
 struct proc_tree;
 
 struct proc_tree_settings {
-	const struct pidref *root;  /* copied (its pidfd duplicated); pid 0 where it is gone already */
-	const char *task_id;	    /* the mark in the environment, or NULL */
-	const char *cgroup;	    /* its cgroup's directory, or NULL */
-	pid_t subreaper;	    /* whose children are all of this tree (previewctl run), or 0 */
+	const struct pidref *root; /* copied; NULL or pid 0 where it is gone already */
+	const char *task_id;       /* the mark in the environment, or NULL */
+	const char *cgroup;        /* its cgroup's directory, or NULL */
+	pid_t subreaper;           /* whose children are all of this tree (previewctl run), or 0 */
 };
 
 struct proc_tree *proc_tree_new(const struct proc_tree_settings *settings);
@@ -36,8 +36,8 @@ DEFINE_CLEANUP(struct proc_tree *, proc_tree_free)
 
 /*
  * Looks again who belongs to it: blocks for a walk of /proc, so it is for a helper thread (the
- * functions below use one) and for programs without a loop.  Never contains the calling process, its
- * ancestors, pid 1, or kernel threads.  Returns how many, or -errno.
+ * functions below use one) and for programs without a loop.  Never contains the calling process,
+ * its ancestors, pid 1, or kernel threads.  Returns how many, or -errno.
  */
 int proc_tree_look(struct proc_tree *t) must_use;
 
@@ -52,16 +52,16 @@ struct proc_kill;
 
 struct proc_kill_result {
 	size_t ended;
-	const struct process *left; /* could not be ended (another uid, uninterruptible); borrowed */
+	/* Those that could not be ended (another uid, uninterruptible); borrowed. */
+	const struct process *left;
 	size_t n_left;
 };
 
 typedef void proc_kill_done_fn(const struct proc_kill_result *result, void *arg);
 
-/* Takes the tree.  `done` comes once, from the loop, after at most grace + 5 s, unless freed before:
- * then the killing stops where it is. */
-struct proc_kill *proc_kill_start(struct loop *loop, struct jobs *jobs,
-				  struct proc_tree *tree_take, usec_t grace,
-				  proc_kill_done_fn *done, void *arg);
+/* Takes the tree.  `done` comes once, from the loop, after at most grace + 5 s, unless freed
+ * before: then the killing stops where it is. */
+struct proc_kill *proc_kill_start(struct loop *loop, struct jobs *jobs, struct proc_tree *tree_take,
+				  usec_t grace, proc_kill_done_fn *done, void *arg);
 struct proc_kill *proc_kill_free(struct proc_kill *k);
 DEFINE_CLEANUP(struct proc_kill *, proc_kill_free)
