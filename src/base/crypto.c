@@ -4,6 +4,7 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,17 +46,32 @@ void sha256(const void *data, size_t len, uint8_t ret[static SHA256_SIZE])
 	must(EVP_Digest(data, len, ret, NULL, sha256_algorithm, NULL));
 }
 
-void sha256_hex(const void *data, size_t len, char ret[static SHA256_HEX_SIZE])
+static void digest_hex(const uint8_t digest[static SHA256_SIZE], char ret[static SHA256_HEX_SIZE])
 {
 	static const char digits[] = "0123456789abcdef";
-	uint8_t digest[SHA256_SIZE];
 
-	sha256(data, len, digest);
 	for (size_t i = 0; i < SHA256_SIZE; i++) {
 		ret[2 * i] = digits[digest[i] >> 4];
 		ret[2 * i + 1] = digits[digest[i] & 15];
 	}
 	ret[2 * SHA256_SIZE] = '\0';
+}
+
+void sha256_hex(const void *data, size_t len, char ret[static SHA256_HEX_SIZE])
+{
+	uint8_t digest[SHA256_SIZE];
+
+	sha256(data, len, digest);
+	digest_hex(digest, ret);
+}
+
+void hmac_sha256_hex(const void *key, size_t key_len, const void *data, size_t len,
+		     char ret[static SHA256_HEX_SIZE])
+{
+	uint8_t digest[SHA256_SIZE];
+
+	must(HMAC(EVP_sha256(), key, (int)key_len, data, len, digest, NULL) != NULL);
+	digest_hex(digest, ret);
 }
 
 void websocket_accept_key(const char *key, char ret[static 29])

@@ -13,6 +13,10 @@
 void sha256(const void *data, size_t len, uint8_t ret[static SHA256_SIZE]);
 void sha256_hex(const void *data, size_t len, char ret[static SHA256_HEX_SIZE]);
 
+/* HMAC (RFC 2104) with SHA-256, in hexadecimal: what a web hook is signed with. */
+void hmac_sha256_hex(const void *key, size_t key_len, const void *data, size_t len,
+		     char ret[static SHA256_HEX_SIZE]);
+
 /* SHA-1 and base64, for Sec-WebSocket-Accept (RFC 6455 section 4.2.2) and for nothing else. */
 void websocket_accept_key(const char *key, char ret[static 29]);
 

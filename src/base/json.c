@@ -442,6 +442,26 @@ static int read_strings(const cJSON *j, const struct json_field *f, void *at, st
 	return 0;
 }
 
+/* A program with its arguments, or what one would type. */
+static int read_command(const cJSON *j, const struct json_field *f, void *at, struct fault *reterr)
+{
+	scoped(strv_freep) char **list = NULL;
+	char ***to = at;
+
+	if (cJSON_IsArray(j))
+		return read_strings(j, f, at, reterr);
+	if (!cJSON_IsString(j) || !j->valuestring[0])
+		return fault_field(reterr, f->name,
+				   "must be a list of strings, or a line for the shell");
+	list = xcalloc(4, sizeof(*list));
+	list[0] = xstrdup("/bin/sh");
+	list[1] = xstrdup("-c");
+	list[2] = xstrdup(j->valuestring);
+	strv_free(*to);
+	*to = STEAL(list);
+	return 0;
+}
+
 typedef int read_fn(const cJSON *j, const struct json_field *f, void *at, struct fault *reterr);
 
 static const struct {
@@ -459,6 +479,7 @@ static const struct {
 	[JSON_ENUM]    = { read_enum,    "string",  NULL, NULL, NULL },
 	[JSON_OBJECT]  = { read_object,  "object",  NULL, NULL, NULL },
 	[JSON_STRINGS] = { read_strings, "array",   "minItems", "maxItems", NULL },
+	[JSON_COMMAND] = { read_command, "array",   "minItems", "maxItems", NULL },
 	/* clang-format on */
 };
 
@@ -517,6 +538,7 @@ void json_fields_done(const struct json_field *fields, void *of)
 			*(cJSON **)at = json_free(*(cJSON **)at);
 			break;
 		case JSON_STRINGS:
+		case JSON_COMMAND:
 			*(char ***)at = strv_free(*(char ***)at);
 			break;
 		case JSON_BOOL:
@@ -532,13 +554,16 @@ static void schema_add_type(cJSON *schema, const struct json_field *f)
 	const char *type = types[f->type].schema_type;
 	cJSON *either;
 
-	if (!f->nullable) {
+	if (!f->nullable && f->type != JSON_COMMAND) {
 		cJSON_AddStringToObject(schema, "type", type);
 		return;
 	}
 	either = cJSON_AddArrayToObject(schema, "type");
 	cJSON_AddItemToArray(either, cJSON_CreateString(type));
-	cJSON_AddItemToArray(either, cJSON_CreateString("null"));
+	if (f->type == JSON_COMMAND)
+		cJSON_AddItemToArray(either, cJSON_CreateString("string"));
+	if (f->nullable)
+		cJSON_AddItemToArray(either, cJSON_CreateString("null"));
 }
 
 /* The schema counts characters where json_read() counts bytes: it allows no less. */
@@ -570,7 +595,7 @@ static cJSON *field_schema(const struct json_field *f)
 	schema_add_bounds(schema, f);
 	if (f->type == JSON_ENUM)
 		schema_add_choices(schema, f);
-	if (f->type == JSON_STRINGS)
+	if (f->type == JSON_STRINGS || f->type == JSON_COMMAND)
 		cJSON_AddStringToObject(cJSON_AddObjectToObject(schema, "items"), "type", "string");
 	if (f->help)
 		cJSON_AddStringToObject(schema, "description", f->help);

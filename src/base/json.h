@@ -38,6 +38,7 @@ enum json_type {
 	JSON_ENUM,    /* int: index in `choices` */
 	JSON_OBJECT,  /* cJSON *: a copy the struct owns */
 	JSON_STRINGS, /* char **: strv */
+	JSON_COMMAND, /* char **: argv; a string is a line for /bin/sh -c */
 };
 
 struct json_field {
@@ -46,8 +47,8 @@ struct json_field {
 	size_t offset;
 	bool required;
 	bool nullable; /* null leaves the default */
-	unsigned min;  /* JSON_UINT: value; JSON_STRING, JSON_OBJECT (printed), JSON_STRINGS: length
-			*/
+	unsigned min;  /* JSON_UINT: value; JSON_STRING, JSON_OBJECT (printed), JSON_STRINGS,
+			  JSON_COMMAND: length */
 	unsigned max;
 	const char *const *choices; /* JSON_ENUM: ends with NULL */
 	const char *help;           /* a sentence for openapi.json */
