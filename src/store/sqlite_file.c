@@ -68,6 +68,29 @@ static const char *const migrations[] = {
 	" expires_at INTEGER NOT NULL,"
 	" PRIMARY KEY (token_id)"
 	") STRICT, WITHOUT ROWID;",
+
+	/* tasks */
+	"CREATE TABLE task ("
+	" session_id TEXT NOT NULL,"
+	" task_id TEXT NOT NULL,"
+	" app_id TEXT NOT NULL,"
+	" mark TEXT NOT NULL,"
+	" kind TEXT NOT NULL,"
+	" state TEXT NOT NULL,"
+	" pid INTEGER NOT NULL,"
+	" start_time INTEGER NOT NULL,"
+	" reaper_pid INTEGER NOT NULL,"
+	" reaper_start_time INTEGER NOT NULL,"
+	" command TEXT,"
+	" cwd TEXT,"
+	" cgroup TEXT,"
+	" port INTEGER NOT NULL,"
+	" exit_code INTEGER NOT NULL,"
+	" signal INTEGER NOT NULL,"
+	" created_at INTEGER NOT NULL,"
+	" ended_at INTEGER NOT NULL,"
+	" PRIMARY KEY (session_id, task_id)"
+	") STRICT, WITHOUT ROWID;",
 	/* clang-format on */
 };
 
