@@ -22,8 +22,8 @@
  *
  * A task is one that the daemon started, one that its peer registered by pid, or one that only its
  * own runtime knows, of which previewd has the id and tells tasks.kill_command or tasks.kill_url.
- * A task belongs to one session.  Ending one ends all of its tree and nothing else, and says what it
- * could not end.
+ * A task belongs to one session.  Ending one ends all of its tree and nothing else, and says what
+ * it could not end.
  */
 struct tasks;
 
@@ -43,14 +43,18 @@ struct tasks *tasks_free(struct tasks *t);
 DEFINE_CLEANUP(struct tasks *, tasks_free)
 int tasks_reload(struct tasks *t, const struct settings *settings, struct fault *reterr) must_use;
 
-/* A task has ended by itself: its previews go with "task_exit".  Set once, by the daemon. */
+/*
+ * A task has ended, by itself or by tasks_delete(): its previews go with "task_exit".  Set once, by
+ * the daemon; of those that ended while there was no daemon it is told then.
+ */
 typedef void tasks_exit_fn(const char *session_id, const char *task_id, void *arg);
 void tasks_on_exit(struct tasks *t, tasks_exit_fn *fn, void *arg);
 
 /*
  * Ends a task for a reason of web_preview:detached.  `done` comes once, from the loop, unless the
  * handle was freed (the ending goes on): `left` lists as JSON objects {pid, command} what could not
- * be ended, NULL when nothing is left or nothing was known of it; it is borrowed.
+ * be ended, NULL when nothing is left or nothing was known of it; it is borrowed.  The handle is
+ * the caller's to free, before `done`, inside it or after it.  `done` may be NULL.
  */
 struct tasks_ending;
 typedef void tasks_ended_fn(const cJSON *left, void *arg);
@@ -63,7 +67,10 @@ DEFINE_CLEANUP(struct tasks_ending *, tasks_ending_free)
 struct tasks_ending *tasks_end_session(struct tasks *t, const char *session_id,
 				       tasks_ended_fn *done, void *arg);
 
-/* The pids of a task's tree as last seen, to tell whether a listener is its own; -ENOENT. */
+/* At the daemon's end, by tasks.on_restart: those it started; NULL where they go on. */
+struct tasks_ending *tasks_end_started(struct tasks *t, tasks_ended_fn *done, void *arg);
+
+/* Whether the process is of that task's tree, to tell whether a listener is its own. */
 bool tasks_have_process(struct tasks *t, const char *session_id, const char *task_id, pid_t pid);
 
 /*
@@ -75,12 +82,13 @@ DEFINE_CLEANUP(struct tasks_op *, tasks_op_free)
 typedef void tasks_done_fn(int result, cJSON *value, struct fault *fault, void *arg);
 
 struct task_params {
-	char *task_id; /* NULL: one is made */
+	char *task_id;  /* NULL: one is made */
 	char **command; /* argv, for a task to start; or NULL */
 	char *cwd;
-	cJSON *env;    /* names to values, added to a clean environment */
-	unsigned port; /* 0: none */
-	unsigned pid;  /* of a task to register; 0: none */
+	cJSON *env;     /* names to values, added to a clean environment */
+	unsigned port;  /* 0: none */
+	unsigned pid;   /* of a task to register; 0: none */
+	bool subreaper; /* all children of the peer are of that task: previewctl run */
 };
 
 extern const struct json_field task_fields[];
@@ -94,17 +102,19 @@ struct task_peer {
 };
 
 struct tasks_op *tasks_add(struct tasks *t, const struct principal *principal,
-			   const struct task_peer *peer, const char *session_id,
-			   const char *app_id, const char *user_id,
-			   const struct task_params *params, tasks_done_fn *done, void *arg,
-			   struct fault *reterr);
+			   const struct task_peer *peer, const char *session_id, const char *app_id,
+			   const char *user_id, const struct task_params *params,
+			   tasks_done_fn *done, void *arg, struct fault *reterr);
 struct tasks_op *tasks_delete(struct tasks *t, const char *session_id, const char *task_id,
 			      tasks_done_fn *done, void *arg, struct fault *reterr);
 int tasks_list(struct tasks *t, const char *session_id, cJSON **ret) must_use;
 int tasks_get(struct tasks *t, const char *session_id, const char *task_id, cJSON **ret,
 	      struct fault *reterr) must_use;
 
-/* The log: what the ring still holds, then (follow) each piece as it comes, and its end. */
+/*
+ * The log: what the ring still holds, then (follow) each piece as it comes, and its end.  A reader
+ * that is paused misses what the ring loses meanwhile.
+ */
 struct task_log;
 struct task_log_ops {
 	void (*on_bytes)(const char *bytes, size_t len, void *arg);
@@ -113,5 +123,7 @@ struct task_log_ops {
 int tasks_log(struct tasks *t, const char *session_id, const char *task_id, bool follow,
 	      const struct task_log_ops *ops, void *arg, struct task_log **ret,
 	      struct fault *reterr) must_use;
+void task_log_pause(struct task_log *l); /* also from inside on_bytes() */
+void task_log_resume(struct task_log *l);
 struct task_log *task_log_free(struct task_log *l);
 DEFINE_CLEANUP(struct task_log *, task_log_free)

@@ -1,0 +1,11 @@
+libpreviewd_a_SOURCES += \
+	%reldir%/call.c \
+	%reldir%/end.c \
+	%reldir%/log.c \
+	%reldir%/operation.c \
+	%reldir%/register.c \
+	%reldir%/start.c \
+	%reldir%/states.def \
+	%reldir%/task.c \
+	%reldir%/tasks.c %reldir%/tasks.h %reldir%/tasks_priv.h \
+	%reldir%/watch.c
