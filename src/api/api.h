@@ -9,6 +9,7 @@
 #include "loop/loop.h"
 #include "registry/registry.h"
 #include "store/store.h"
+#include "tasks/tasks.h"
 
 /*
  * The REST and WebSocket surface: it translates and never decides.  Each request is held against
@@ -23,6 +24,7 @@ struct api_deps {
 	struct bus *bus;
 	struct auth *auth;
 	struct registry *registry;
+	struct tasks *tasks;
 };
 
 int api_new(const struct api_deps *deps, const struct settings *settings, struct api **ret,

@@ -68,6 +68,7 @@ struct call {
 		*principal; /* NULL on public routes and on streams not yet authenticated */
 	struct registry_op *op;
 	struct auth_op *auth_op;
+	struct tasks_op *task_op;
 	cJSON *body; /* an object, where the route has one */
 };
 

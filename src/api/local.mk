@@ -8,6 +8,7 @@ libpreviewd_a_SOURCES += \
 	%reldir%/reply.c \
 	%reldir%/routes.def \
 	%reldir%/system.c \
+	%reldir%/tasks.c \
 	%reldir%/tokens.c
 
 UNIT_TESTS += tests/unit/test_api

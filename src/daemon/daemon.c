@@ -27,8 +27,11 @@
 #include "net/listen.h"
 #include "net/sdnotify.h"
 #include "net/sockdiag.h"
+#include "proc/cgroup.h"
+#include "proc/reaper.h"
 #include "registry/registry.h"
 #include "store/store.h"
+#include "tasks/tasks.h"
 
 LOG_AREA("daemon");
 
@@ -50,6 +53,10 @@ struct daemon {
 	struct store *store;
 	struct bus *bus;
 	struct auth *auth;
+	struct cgroups *cgroups; /* NULL: none to be had */
+	struct reaper *reaper;
+	struct tasks *tasks;
+	struct tasks_ending *tasks_ending; /* at the end, by tasks.on_restart */
 	struct registry *registry;
 	struct api *api;
 	struct http_server *server;
@@ -58,7 +65,7 @@ struct daemon {
 	struct timer *drain_deadline;
 	struct timer *watchdog;
 	usec_t watchdog_every;
-	bool draining;
+	bool draining, connections_drained, tasks_drained;
 };
 
 void daemon_log_setup(const struct settings *settings)
@@ -124,6 +131,29 @@ static int store_open(struct daemon *d, struct fault *reterr)
 	return store_sqlite_open(d->loop, &settings, &d->store, reterr);
 }
 
+static int tasks_open(struct daemon *d, struct fault *reterr)
+{
+	struct tasks_deps deps;
+	int r = cgroups_new(&d->cgroups);
+
+	if (r < 0)
+		log_info("no delegated cgroup (%s): tasks are ended by their process trees",
+			 strerror(-r));
+	r = reaper_new(d->loop, d->jobs, &d->reaper);
+	if (r < 0)
+		log_warning_errno(r, "what tasks leave behind comes to init and not to previewd");
+
+	deps = (struct tasks_deps){
+		.loop = d->loop,
+		.jobs = d->jobs,
+		.store = d->store,
+		.bus = d->bus,
+		.fetcher = d->fetcher,
+		.cgroups = d->cgroups,
+	};
+	return tasks_new(&deps, d->settings, &d->tasks, reterr);
+}
+
 static int domain_new(struct daemon *d, struct fault *reterr)
 {
 	struct bus_settings bus_settings = {
@@ -150,6 +180,10 @@ static int domain_new(struct daemon *d, struct fault *reterr)
 	r = sockdiag_new(&d->sockdiag);
 	if (r < 0)
 		log_warning_errno(r, "this kernel has no inet_diag: going by connecting alone");
+
+	r = tasks_open(d, reterr);
+	if (r < 0)
+		return r;
 
 	deps = (struct registry_deps){
 		.loop = d->loop,
@@ -184,6 +218,7 @@ static int surface_new(struct daemon *d, struct fault *reterr)
 		.bus = d->bus,
 		.auth = d->auth,
 		.registry = d->registry,
+		.tasks = d->tasks,
 	};
 	int r = api_new(&deps, d->settings, &d->api, reterr);
 
@@ -269,11 +304,27 @@ static int listen_all(struct daemon *d, struct fault *reterr)
 /*
  * Signals.
  */
+static void stop_if_drained(struct daemon *d)
+{
+	if (d->connections_drained && d->tasks_drained)
+		loop_stop(d->loop);
+}
+
 static void on_drained(void *arg)
 {
 	struct daemon *d = arg;
 
-	loop_stop(d->loop);
+	d->connections_drained = true;
+	stop_if_drained(d);
+}
+
+static void on_tasks_ended(const cJSON *left, void *arg)
+{
+	struct daemon *d = arg;
+
+	(void)left; /* is in the log */
+	d->tasks_drained = true;
+	stop_if_drained(d);
 }
 
 static void on_drain_deadline(void *arg)
@@ -281,8 +332,9 @@ static void on_drain_deadline(void *arg)
 	struct daemon *d = arg;
 
 	log_warning("%zu connections are still open at the end of server.drain_timeout, closing "
-		    "them",
-		    http_server_connections(d->server));
+		    "them%s",
+		    http_server_connections(d->server),
+		    d->tasks_drained ? "" : "; tasks have not ended yet");
 	loop_stop(d->loop);
 }
 
@@ -301,6 +353,8 @@ static void on_terminate(int signo, void *arg)
 	registry_drain(d->registry);
 	api_drain(d->api);
 	timer_set(d->drain_deadline, d->settings->server_drain_timeout);
+	d->tasks_ending = tasks_end_started(d->tasks, on_tasks_ended, d);
+	d->tasks_drained = d->tasks_ending == NULL;
 	http_server_drain(d->server, on_drained, d);
 }
 
@@ -324,6 +378,8 @@ static int take_over(struct daemon *d, const struct settings *settings, struct f
 
 	if (r >= 0)
 		r = auth_reload(d->auth, settings, reterr);
+	if (r >= 0)
+		r = tasks_reload(d->tasks, settings, reterr);
 	if (r >= 0)
 		r = api_reload(d->api, settings, reterr);
 	if (r < 0)
@@ -464,9 +520,13 @@ struct daemon *daemon_free(struct daemon *d)
 	api_free(d->api);
 	d->store = store_free(d->store);
 	registry_free(d->registry);
+	tasks_ending_free(d->tasks_ending);
+	tasks_free(d->tasks);
+	cgroups_free(d->cgroups);
 	auth_free(d->auth);
 	bus_free(d->bus);
 	fetcher_free(d->fetcher);
+	reaper_free(d->reaper);
 	jobs_free(d->jobs);
 	sockdiag_free(d->sockdiag);
 	timer_free(d->drain_deadline);

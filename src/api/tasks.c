@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Background tasks: from a request to the tasks' operation, and back; and their logs as a stream.
+ */
+#include "tasks/tasks.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "api/api_priv.h"
+#include "base/mem.h"
+#include "base/parse.h"
+
+static void on_added(int result, cJSON *value, struct fault *fault, void *arg)
+{
+	struct call *call = arg;
+	scoped(freep) char *location = NULL;
+
+	if (result < 0) {
+		api_reply_fault(call, fault);
+		return;
+	}
+	location = xasprintf("/api/apps/%s/sessions/%s/tasks/%s", call_param(call, "app_id"),
+			     call_param(call, "session_id"), json_string(value, "task_id"));
+	http_response_header(call->req, "Location", location);
+	api_reply_json(call, 201, cJSON_Duplicate(value, true));
+}
+
+/* In a session that is there. */
+static int add(struct call *call, const char *user_id, struct fault *reterr)
+{
+	scoped(task_params_done) struct task_params params = { 0 };
+	struct session_ref ref = call_session(call);
+	const struct http_peer *peer = http_request_peer(call->req);
+	const struct task_peer task_peer = { peer->is_unix, peer->uid, peer->pid };
+	scoped(json_freep) cJSON *session = NULL;
+	int r = json_read(call->body, task_fields, &params, reterr);
+
+	if (r < 0)
+		return r;
+	r = registry_session_get(call->api->deps.registry, call->principal, &ref, &session, reterr);
+	if (r < 0)
+		return r;
+	if (params.command && !params.cwd)
+		params.cwd = xstrdup_null(json_string(session, "workdir"));
+
+	call->task_op =
+		tasks_add(call->api->deps.tasks, call->principal, &task_peer, ref.session_id,
+			  ref.app_id, user_id, &params, on_added, call, reterr);
+	return call->task_op ? 0 : -EINVAL;
+}
+
+static void add_or_reply(struct call *call)
+{
+	scoped(fault_done) struct fault fault = { 0 };
+	struct session_ref ref = call_session(call);
+	const char *user_id;
+	int r = registry_session_owner(call->api->deps.registry, call->principal, &ref, &user_id,
+				       &fault);
+
+	if (r >= 0)
+		r = add(call, user_id, &fault);
+	if (r < 0)
+		api_reply_fault(call, &fault);
+}
+
+static void on_session_made(int result, struct registry_result *value, struct fault *fault,
+			    void *arg)
+{
+	struct call *call = arg;
+
+	(void)value;
+	call->op = registry_op_free(call->op);
+	if (result < 0)
+		api_reply_fault(call, fault);
+	else
+		add_or_reply(call);
+}
+
+/* A body that is wrong makes no session. */
+static int check_body(const struct call *call, struct fault *reterr)
+{
+	scoped(task_params_done) struct task_params params = { 0 };
+
+	return json_read(call->body, task_fields, &params, reterr);
+}
+
+void route_task_add(struct call *call)
+{
+	const struct session_params nothing = { 0 };
+	scoped(fault_done) struct fault fault = { 0 };
+	struct registry *registry = call->api->deps.registry;
+	struct session_ref ref = call_session(call);
+	const char *user_id;
+
+	if (check_body(call, &fault) < 0) {
+		api_reply_fault(call, &fault);
+		return;
+	}
+	if (call->api->draining) {
+		fault_set(&fault, FAULT_DRAINING,
+			  "the daemon is shutting down; try again when it is back");
+		api_reply_fault(call, &fault);
+		return;
+	}
+	if (registry_session_owner(registry, call->principal, &ref, &user_id, NULL) >= 0) {
+		add_or_reply(call);
+		return;
+	}
+	call->op = registry_session_put(registry, call->principal, &ref, &nothing, on_session_made,
+					call, &fault);
+	if (!call->op)
+		api_reply_fault(call, &fault);
+}
+
+/* Whether the principal may know of the session; else the call is answered. */
+static bool may_see(struct call *call)
+{
+	scoped(fault_done) struct fault fault = { 0 };
+	struct session_ref ref = call_session(call);
+	const char *user_id;
+
+	if (registry_session_owner(call->api->deps.registry, call->principal, &ref, &user_id,
+				   &fault) >= 0)
+		return true;
+	api_reply_fault(call, &fault);
+	return false;
+}
+
+void route_task_list(struct call *call)
+{
+	cJSON *j = NULL;
+
+	if (!may_see(call))
+		return;
+	if (tasks_list(call->api->deps.tasks, call_param(call, "session_id"), &j) < 0)
+		return;
+	api_reply_json(call, 200, j);
+}
+
+void route_task_get(struct call *call)
+{
+	scoped(fault_done) struct fault fault = { 0 };
+	cJSON *j = NULL;
+
+	if (!may_see(call))
+		return;
+	if (tasks_get(call->api->deps.tasks, call_param(call, "session_id"),
+		      call_param(call, "task_id"), &j, &fault) < 0)
+		api_reply_fault(call, &fault);
+	else
+		api_reply_json(call, 200, j);
+}
+
+static void on_deleted(int result, cJSON *value, struct fault *fault, void *arg)
+{
+	if (result < 0)
+		api_reply_fault(arg, fault);
+	else
+		api_reply_json(arg, 200, cJSON_Duplicate(value, true));
+}
+
+void route_task_delete(struct call *call)
+{
+	scoped(fault_done) struct fault fault = { 0 };
+
+	if (!may_see(call))
+		return;
+	call->task_op = tasks_delete(call->api->deps.tasks, call_param(call, "session_id"),
+				     call_param(call, "task_id"), on_deleted, call, &fault);
+	if (!call->task_op)
+		api_reply_fault(call, &fault);
+}
+
+/*
+ * The log.  It is paused while the client doesn't read; what the ring loses meanwhile is said in
+ * the text.
+ */
+struct log_stream {
+	struct http_stream *http;
+	struct task_log *log;
+};
+
+static void log_stream_free(struct log_stream *s)
+{
+	task_log_free(s->log);
+	free(s);
+}
+
+static void on_log_bytes(const char *bytes, size_t len, void *arg)
+{
+	struct log_stream *s = arg;
+
+	if (http_stream_write(s->http, bytes, len) < 0) {
+		http_stream_abort(s->http);
+		log_stream_free(s);
+		return;
+	}
+	if (http_stream_waiting(s->http) > 0)
+		task_log_pause(s->log);
+}
+
+static void on_log_end(void *arg)
+{
+	struct log_stream *s = arg;
+
+	http_stream_end(s->http);
+	free(s); /* the reader is gone already */
+}
+
+static void on_writable(struct http_stream *http, void *arg)
+{
+	struct log_stream *s = arg;
+
+	(void)http;
+	task_log_resume(s->log);
+}
+
+static void on_gone(struct http_stream *http, void *arg)
+{
+	(void)http;
+	log_stream_free(arg);
+}
+
+static void on_drain(struct http_stream *http, void *arg)
+{
+	http_stream_end(http);
+	log_stream_free(arg);
+}
+
+static int read_follow(struct call *call, bool *ret, struct fault *reterr)
+{
+	scoped(freep) char *text = NULL;
+	int r = call_query(call, "follow", &text, reterr);
+
+	*ret = false;
+	if (r < 0 || !text)
+		return r;
+	if (parse_bool(text, ret) < 0)
+		return fault_field(reterr, "follow", "must be 1 or 0");
+	return 0;
+}
+
+void route_task_log(struct call *call)
+{
+	static const struct task_log_ops log_ops = {
+		.on_bytes = on_log_bytes,
+		.on_end = on_log_end,
+	};
+	static const struct http_stream_ops http_ops = {
+		.on_writable = on_writable,
+		.on_gone = on_gone,
+		.on_drain_server = on_drain,
+	};
+	scoped(fault_done) struct fault fault = { 0 };
+	struct log_stream *s;
+	bool follow;
+
+	if (!may_see(call))
+		return;
+	s = xcalloc(1, sizeof(*s));
+	if (read_follow(call, &follow, &fault) < 0 ||
+	    tasks_log(call->api->deps.tasks, call_param(call, "session_id"),
+		      call_param(call, "task_id"), follow, &log_ops, s, &s->log, &fault) < 0) {
+		free(s);
+		api_reply_fault(call, &fault);
+		return;
+	}
+	http_response_header(call->req, "Cache-Control", "no-store");
+	http_response_header(call->req, "X-Content-Type-Options", "nosniff");
+	guard_cors(call->req);
+	s->http = http_stream_start(call->req, 200, "text/plain; charset=utf-8", &http_ops, s);
+	call_free(call);
+}
