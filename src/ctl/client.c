@@ -286,6 +286,56 @@ int client_call(struct client *client, usec_t timeout, const char *method, const
 	return status;
 }
 
+struct copy {
+	CURL *curl;
+	FILE *to;
+	struct strbuf refusal; /* the body of an answer that is none */
+};
+
+static size_t on_piece(char *data, size_t size, size_t n, void *arg)
+{
+	struct copy *copy = arg;
+	long status = 0;
+
+	curl_easy_getinfo(copy->curl, CURLINFO_RESPONSE_CODE, &status);
+	if (status != 200)
+		return on_body(data, size, n, &copy->refusal);
+	if (fwrite(data, size, n, copy->to) < n || fflush(copy->to) != 0)
+		return 0;
+	return size * n;
+}
+
+int client_copy(struct client *client, const char *path, FILE *to, struct problem *reterr)
+{
+	scoped(freep) char *url = xasprintf("%s%s", client->base, path);
+	struct copy copy = { .to = to, .refusal = strbuf_init(ANSWER_MAX) };
+	struct curl_slist *headers = headers_of(client, false);
+	CURL *curl = copy.curl = client->curl = prepare(client, client->curl);
+	long status = 0;
+	CURLcode code;
+	int r = 0;
+
+	curl_easy_setopt(curl, CURLOPT_URL, url);
+	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_piece);
+	curl_easy_setopt(curl, CURLOPT_WRITEDATA, &copy);
+	code = curl_easy_perform(curl);
+	curl_slist_free_all(headers);
+	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+	if (code == CURLE_WRITE_ERROR && status == 200)
+		r = problem_set(reterr, EXIT_FAILED, "output", "the output could not be written");
+	else if (code != CURLE_OK && status == 200)
+		r = problem_set(reterr, EXIT_FAILED, "cut_off", "previewd broke off: %s",
+				curl_easy_strerror(code));
+	else if (code != CURLE_OK)
+		r = told_unreachable(client, curl, code, reterr);
+	else if (status != 200)
+		r = problem_of_answer(reterr, (int)status, strbuf_str(&copy.refusal),
+				      copy.refusal.len);
+	strbuf_done(&copy.refusal);
+	return r;
+}
+
 struct connection *client_connect(struct client *client, struct problem *reterr)
 {
 	scoped(connection_freep) struct connection *c = xcalloc(1, sizeof(*c));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #include "base/cleanup.h"
@@ -37,6 +38,9 @@ DEFINE_CLEANUP(struct client *, client_free)
  */
 int client_call(struct client *client, usec_t timeout, const char *method, const char *path,
 		const struct cJSON *body, struct cJSON **ret, struct problem *reterr) must_use;
+
+/* Writes the answer to a GET as it comes, for as long as it comes. */
+int client_copy(struct client *client, const char *path, FILE *to, struct problem *reterr) must_use;
 
 /* `path` as an address for people: the daemon's own, or NULL where only its socket is known. */
 char *client_address(const struct client *client, const char *path);

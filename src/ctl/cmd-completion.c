@@ -77,6 +77,9 @@ static void bash_value(FILE *f, enum ctl_type type, const char *choices)
 	case CTL_FILE:
 		fputs("COMPREPLY=($(compgen -f -- \"$cur\"))", f);
 		return;
+	case CTL_COMMAND:
+		fputs("COMPREPLY=($(compgen -c -- \"$cur\"))", f);
+		return;
 	case CTL_PREVIEW:
 		fputs("COMPREPLY=($(compgen -W \"$(" PREVIEW_NAMES ")\" -- \"$cur\"))", f);
 		return;
@@ -249,6 +252,9 @@ static void zsh_value(FILE *f, const char *what, enum ctl_type type, const char 
 	case CTL_FILE:
 		fputs("_files", f);
 		return;
+	case CTL_COMMAND:
+		fputs("_command_names -e", f);
+		return;
 	case CTL_PREVIEW:
 		fputs("_previewctl_names", f);
 		return;
@@ -363,6 +369,8 @@ static void fish_value(FILE *f, enum ctl_type type, const char *choices)
 		fputc('\'', f);
 	} else if (type == CTL_FILE) {
 		fputs(" -F", f);
+	} else if (type == CTL_COMMAND) {
+		fputs(" -a '(__fish_complete_command)'", f);
 	} else if (type == CTL_PREVIEW) {
 		fputs(" -a '(" PREVIEW_NAMES ")'", f);
 	}

@@ -158,6 +158,7 @@ static int check_value(const char *what, enum ctl_type type, const char *text, u
 		return 0;
 	case CTL_TEXT:
 	case CTL_FILE:
+	case CTL_COMMAND:
 		if (*text)
 			return 0;
 		return problem_set(reterr, EXIT_USAGE, "usage", "%s must not be empty", what);
@@ -381,9 +382,11 @@ int ctl_parse(struct ctl *ctl, int argc, char **argv, struct problem *reterr)
 	if (words < 0)
 		return -1;
 
-	/* The command's last word stands where getopt expects the program's name. */
+	/* The command's last word stands where getopt expects the program's name.  Behind a command
+	 * of others' all options are theirs. */
 	first += words - 1;
-	if (read_options(ctl, argc - first, argv + first, false, reterr) < 0)
+	if (read_options(ctl, argc - first, argv + first, ctl->command->arg_type == CTL_COMMAND,
+			 reterr) < 0)
 		return -1;
 	ctl->args = argv + first + optind;
 	ctl->n_args = argc - first - optind;

@@ -24,6 +24,7 @@ enum ctl_type {
 	CTL_SECONDS, /* "90", "5m": least to most */
 	CTL_CHOICE,  /* one of `choices` */
 	CTL_FILE,    /* a path */
+	CTL_COMMAND, /* of arguments: a program and its own, options of its among them */
 	CTL_PREVIEW, /* the name of something attached: like CTL_NAME, completed from `ls` */
 };
 

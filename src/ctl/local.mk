@@ -12,8 +12,10 @@ libpreviewd_a_SOURCES += \
 	%reldir%/cmd-hook.c \
 	%reldir%/cmd-ls.c \
 	%reldir%/cmd-open.c \
+	%reldir%/cmd-run.c \
 	%reldir%/cmd-session.c \
 	%reldir%/cmd-status.c \
+	%reldir%/cmd-task.c \
 	%reldir%/cmd-token.c \
 	%reldir%/cmd-touch.c \
 	%reldir%/cmd-version.c \
@@ -21,8 +23,10 @@ libpreviewd_a_SOURCES += \
 	%reldir%/cmdline.c \
 	%reldir%/commands.c %reldir%/commands.h %reldir%/commands.def \
 	%reldir%/ctl.c %reldir%/ctl.h \
+	%reldir%/foreground.c %reldir%/foreground.h \
 	%reldir%/hook.c %reldir%/hook.h \
 	%reldir%/output.c %reldir%/output.h \
+	%reldir%/portfinder.c %reldir%/portfinder.h \
 	%reldir%/previews.c %reldir%/previews.h \
 	%reldir%/problem.c %reldir%/problem.h \
 	%reldir%/suggest.c %reldir%/suggest.h \

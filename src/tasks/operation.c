@@ -237,6 +237,8 @@ static void on_first_commit(int result, void *arg)
 	if (t->root.pid > 0)
 		task_watch(t);
 	op->value = task_view(t);
+	if (t->root.pid > 0) /* for whoever can still put it into the environment */
+		json_add_string(op->value, "mark", t->mark);
 	end_if_wanted(t);
 	op_finish(op);
 }

@@ -356,6 +356,8 @@ static void log_end(const struct task *t)
 	else if (t->signal)
 		log_info("session '%s': task '%s' has ended, by signal %d", t->session_id,
 			 t->task_id, t->signal);
+	else if (t->exit_code < 0)
+		log_info("session '%s': task '%s' has ended", t->session_id, t->task_id);
 	else
 		log_info("session '%s': task '%s' has ended, with %d", t->session_id, t->task_id,
 			 t->exit_code);
