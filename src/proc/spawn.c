@@ -24,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -90,9 +91,28 @@ struct pipes {
 		.null = -1, .output = { -1, -1 }, .failures = { -1, -1 } \
 	}
 
-static int pipes_open(struct pipes *p)
+/*
+ * A pipe's end that can be read as well: whoever has it is a reader, so that writing to it never
+ * fails for want of one.
+ */
+static int make_two_way(int *fd)
+{
+	scoped(freep) char *path = xasprintf("/proc/self/fd/%d", *fd);
+	int both = open(path, O_RDWR | O_CLOEXEC);
+
+	if (both < 0)
+		return -errno;
+	close(*fd);
+	*fd = above_stdio(both);
+	return *fd < 0 ? *fd : 0;
+}
+
+static int pipes_open(struct pipes *p, bool output_outlives_us)
 {
 	int r = make_pipe(p->output);
+
+	if (r >= 0 && output_outlives_us)
+		r = make_two_way(&p->output[1]);
 
 	if (r >= 0)
 		r = make_pipe(p->failures);
@@ -411,7 +431,7 @@ int child_spawn(struct loop *loop, const struct spawn_request *request, const st
 	if (!request->argv[0] || !*request->argv[0])
 		return fault_field(reterr, "command", "is empty");
 	candidates = plan.candidates = candidates_of(request);
-	r = pipes_open(&pipes);
+	r = pipes_open(&pipes, request->output_outlives_us);
 	if (r < 0)
 		return fault_set(reterr, FAULT_INTERNAL, "could not make the pipes of '%s': %s",
 				 request->argv[0], strerror(-r));
@@ -440,6 +460,46 @@ int child_spawn(struct loop *loop, const struct spawn_request *request, const st
 		return explain(request, &failure, reterr);
 	}
 	*ret = child_new(loop, pid, pidfd, STEAL_FD(pipes.output[0]), ops, arg);
+	return 0;
+}
+
+/* The pipe that is both the process' outputs, as child_spawn() made it. */
+static int open_output(pid_t pid)
+{
+	scoped(freep) char *out = xasprintf("/proc/%d/fd/1", (int)pid);
+	scoped(freep) char *err = xasprintf("/proc/%d/fd/2", (int)pid);
+	scoped(closep) int fd = -1;
+	struct stat a, b;
+
+	if (stat(out, &a) < 0 || stat(err, &b) < 0)
+		return -errno;
+	if (!S_ISFIFO(a.st_mode) || a.st_dev != b.st_dev || a.st_ino != b.st_ino)
+		return -ENOTTY;
+	fd = open(out, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	/* It may have redirected them meanwhile: another's pipe is not ours to empty. */
+	if (fstat(fd, &b) < 0 || a.st_dev != b.st_dev || a.st_ino != b.st_ino)
+		return -ENOTTY;
+	return STEAL_FD(fd);
+}
+
+int child_adopt(struct loop *loop, const struct pidref *p, const struct child_ops *ops, void *arg,
+		struct child **ret)
+{
+	scoped(closep) int output = open_output(p->pid);
+	int pidfd;
+
+	if (output < 0)
+		return output;
+	if (p->fd < 0)
+		return -EOPNOTSUPP;
+	if (!pidref_is_alive(p)) /* the pid was another's by then */
+		return -ESRCH;
+	pidfd = fcntl(p->fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	if (pidfd < 0)
+		return -errno;
+	*ret = child_new(loop, p->pid, pidfd, STEAL_FD(output), ops, arg);
 	return 0;
 }
 

@@ -21,6 +21,9 @@ struct spawn_request {
 	const char *const *environ_; /* ends with NULL */
 	const char *cwd;
 	const char *cgroup; /* directory to be born into, or NULL; goes on without if it can't */
+	/* When we are gone it waits for a reader (child_adopt()) once its pipe is full, instead of
+	 * being ended by it. */
+	bool output_outlives_us;
 };
 
 struct child_ops {
@@ -37,6 +40,14 @@ struct child_ops {
 /* A bad cwd or command is a fault with a sentence, not a child that dies with 127. */
 int child_spawn(struct loop *loop, const struct spawn_request *request, const struct child_ops *ops,
 		void *arg, struct child **ret, struct fault *reterr) must_use;
+
+/*
+ * A process that an earlier run of this program spawned with `output_outlives_us`: its output is
+ * read on, and its end is heard of, with the code -1 as nobody knows it.  -ENOTTY where its output
+ * is no such pipe any more.
+ */
+int child_adopt(struct loop *loop, const struct pidref *p, const struct child_ops *ops, void *arg,
+		struct child **ret) must_use;
 
 /* Lets go: the process goes on (without a reader of its output), no callback comes any more.  It is
  * reaped when it ends, as long as the loop runs. */

@@ -19,7 +19,7 @@
 struct proc_tree {
 	struct pidref root;
 	struct pidref subreaper;
-	char *mark; /* "PREVIEWD_TASK_ID=..." or NULL */
+	char *mark; /* "PREVIEWD_TASK_MARK=..." or NULL */
 	char *cgroup;
 	bool cgroup_is_killable;
 	struct process *members; /* of the last look, sorted by pid */
@@ -57,8 +57,8 @@ struct proc_tree *proc_tree_new(const struct proc_tree_settings *settings)
 	/* A number alone could be another's by the next look. */
 	if (settings->subreaper <= 0 || pidref_of(settings->subreaper, &t->subreaper) < 0)
 		t->subreaper = PIDREF_NONE;
-	if (settings->task_id && *settings->task_id)
-		t->mark = xasprintf("PREVIEWD_TASK_ID=%s", settings->task_id);
+	if (settings->mark && *settings->mark)
+		t->mark = xasprintf("PREVIEWD_TASK_MARK=%s", settings->mark);
 	t->cgroup = xstrdup_null(settings->cgroup);
 	return t;
 }

@@ -17,7 +17,7 @@
  * setsid() and whose parent ended has no tie to its task left but
  *   - the cgroup it was born in, where the task has one,
  *   - its subreaper (previewctl run, or the daemon for its own tasks),
- *   - the variable PREVIEWD_TASK_ID in its environment, which is inherited,
+ *   - the variable PREVIEWD_TASK_MARK in its environment, which is inherited,
  *   - and that it was seen before as (pid, start time).
  * A tree goes by all of them, and never by a process group or session shared with others.
  */
@@ -25,7 +25,7 @@ struct proc_tree;
 
 struct proc_tree_settings {
 	const struct pidref *root; /* copied; NULL or pid 0 where it is gone already */
-	const char *task_id;       /* the mark in the environment, or NULL */
+	const char *mark;   /* random: the value of PREVIEWD_TASK_MARK, or NULL */
 	const char *cgroup;        /* its cgroup's directory, or NULL */
 	pid_t subreaper;           /* whose children are all of this tree (previewctl run), or 0 */
 };

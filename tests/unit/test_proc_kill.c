@@ -8,7 +8,7 @@
 
 #include <grp.h>
 
-#define MARK    "PREVIEWD_TASK_ID=" TASK_ID
+#define MARK    "PREVIEWD_TASK_MARK=" TASK_ID
 #define TASK_ID "test-kill-51c0"
 #define LONG    (20 * USEC_PER_SEC) /* a grace that no passing test waits for */
 #define SHORT   (200 * USEC_PER_MSEC)
@@ -81,7 +81,7 @@ static struct ending end_helper(const struct helper *h, usec_t grace)
 	world_init(&w);
 	(void)!pidref_of(h->pid, &root);
 	start(&w, &e,
-	      &(struct proc_tree_settings){ .root = &root, .task_id = TASK_ID, .subreaper = 0 },
+	      &(struct proc_tree_settings){ .root = &root, .mark = TASK_ID, .subreaper = 0 },
 	      grace);
 	pidref_done(&root);
 	run(&w);

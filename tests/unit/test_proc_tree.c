@@ -3,7 +3,7 @@
 
 #include "proc_help.h"
 
-#define MARK    "PREVIEWD_TASK_ID=" TASK_ID
+#define MARK    "PREVIEWD_TASK_MARK=" TASK_ID
 #define TASK_ID "test-tree-7f3a"
 
 static struct proc_tree *tree_of(pid_t root, const char *task_id, pid_t subreaper)
@@ -14,7 +14,7 @@ static struct proc_tree *tree_of(pid_t root, const char *task_id, pid_t subreape
 	if (root > 0)
 		assert_int_equal(pidref_of(root, &ref), 0);
 	t = proc_tree_new(&(struct proc_tree_settings){
-		.root = &ref, .task_id = task_id, .subreaper = subreaper });
+		.root = &ref, .mark = task_id, .subreaper = subreaper });
 	pidref_done(&ref);
 	return t;
 }
