@@ -4,6 +4,8 @@ EXTRA_DIST += \
 	%reldir%/harness.mjs %reldir%/targets.mjs %reldir%/events.mjs \
 	%reldir%/access.test.mjs %reldir%/durability.test.mjs %reldir%/events.test.mjs \
 	%reldir%/http.test.mjs %reldir%/leak.test.mjs %reldir%/limits.test.mjs \
+	%reldir%/processes.mjs %reldir%/run.test.mjs %reldir%/tasks.test.mjs \
+	tests/fixtures/task-app/package.json tests/fixtures/task-app/server.js \
 	%reldir%/operations.test.mjs %reldir%/previewctl.test.mjs %reldir%/probe.test.mjs \
 	%reldir%/vite.test.mjs \
 	tests/fixtures/activate.py tests/fixtures/deaf.py tests/fixtures/notified.py \
