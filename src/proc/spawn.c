@@ -170,13 +170,15 @@ static char **candidates_of(const struct spawn_request *request)
 
 /* ---- In the child: nothing but system calls. ---- */
 
+/* By the system call: the C library keeps two signals to itself, and an ancestor of ours may have
+ * left them ignored all the same. */
 static void reset_signals(void)
 {
-	const struct sigaction usual = { .sa_handler = SIG_DFL };
+	static const char usual[64]; /* struct sigaction as the kernel has it: zeros are SIG_DFL */
 	sigset_t none;
 
 	for (int s = 1; s < NSIG; s++)
-		(void)sigaction(s, &usual, NULL); /* those that can't be changed refuse */
+		(void)syscall(SYS_rt_sigaction, s, usual, NULL, NSIG / 8);
 	sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }

@@ -30,8 +30,8 @@ struct child_ops {
 	/* A piece of stdout and stderr, merged, as it comes; borrowed. */
 	void (*on_output)(struct child *c, const char *bytes, size_t len, void *arg);
 	/*
-	 * Once, when the child itself has ended and what it had written was read.  `code` is its
-	 * exit status, or -1 when `signal`, else 0, ended it.  What it started may still write:
+	 * Once, when the child itself has ended and what it had written was read: its exit status
+	 * with signal 0, or -1 with the signal that ended it.  What it started may still write:
 	 * on_output goes on until child_free().
 	 */
 	void (*on_exit)(struct child *c, int code, int signal, void *arg);
