@@ -29,6 +29,9 @@
 
 #define LIFE_SECONDS 60
 
+/* The mark of this run's processes: other runs of the same test may be under way. */
+static char task_mark[32], mark[64];
+
 struct helper {
 	pid_t pid;   /* our child */
 	pid_t other; /* the pid it told: mostly its own */
@@ -98,6 +101,8 @@ static inline void helper_main(int argc, char **argv)
 	const char *mode = argc > 1 ? argv[1] : "";
 
 	alarm(LIFE_SECONDS); /* of the test, too: what hangs fails */
+	snprintf(task_mark, sizeof(task_mark), "test-%d", getpid());
+	snprintf(mark, sizeof(mark), "PREVIEWD_TASK_MARK=%s", task_mark);
 	if (argc < 2)
 		return;
 	if (strcmp(mode, "pause") == 0) {
@@ -145,8 +150,17 @@ static inline pid_t helper_read_pid(int fd)
 	return (pid_t)atoi(line);
 }
 
-/* Starts one with nothing but the mark (or nothing at all) in its environment. */
-static inline struct helper helper_start(const char *mode, const char *mark)
+/* Waits, for a state that no descriptor tells. */
+static inline void wait_for_state(pid_t pid, char state)
+{
+	struct process p;
+
+	while (process_read(pid, &p) >= 0 && p.state != state)
+		usleep(1000);
+}
+
+/* Starts one with one variable, or none, in its environment. */
+static inline struct helper helper_start(const char *mode, char *variable)
 {
 	struct helper h;
 	int out[2];
@@ -156,8 +170,7 @@ static inline struct helper helper_start(const char *mode, const char *mark)
 	assert_true(h.pid >= 0);
 	if (h.pid == 0) {
 		char *const argv[] = { (char[]){ "helper" }, (char *)mode, NULL };
-		char *const env[] = { (char[]){ "ASAN_OPTIONS=detect_leaks=0" }, (char *)mark,
-				      NULL };
+		char *const env[] = { (char[]){ "ASAN_OPTIONS=detect_leaks=0" }, variable, NULL };
 
 		dup2(out[1], STDOUT_FILENO);
 		execve("/proc/self/exe", argv, env);
@@ -167,6 +180,8 @@ static inline struct helper helper_start(const char *mode, const char *mark)
 	h.out = out[0];
 	h.other = helper_read_pid(h.out);
 	assert_true(h.other > 0);
+	if (strcmp(mode, "lost") == 0)
+		wait_for_state(h.pid, 'Z');
 	return h;
 }
 
@@ -176,15 +191,6 @@ static inline void helper_end(struct helper *h)
 	kill(h->pid, SIGCONT);
 	waitpid(h->pid, NULL, 0);
 	close(h->out);
-}
-
-/* Waits, for a state that no descriptor tells. */
-static inline void wait_for_state(pid_t pid, char state)
-{
-	struct process p;
-
-	while (process_read(pid, &p) >= 0 && p.state != state)
-		usleep(1000);
 }
 
 static inline bool runs(pid_t pid)

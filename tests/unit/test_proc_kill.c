@@ -8,11 +8,9 @@
 
 #include <grp.h>
 
-#define MARK    "PREVIEWD_TASK_MARK=" TASK_ID
-#define TASK_ID "test-kill-51c0"
-#define LONG    (20 * USEC_PER_SEC) /* a grace that no passing test waits for */
-#define SHORT   (200 * USEC_PER_MSEC)
-#define NOBODY  65534
+#define LONG   (20 * USEC_PER_SEC) /* a grace that no passing test waits for */
+#define SHORT  (200 * USEC_PER_MSEC)
+#define NOBODY 65534
 
 struct world {
 	struct loop *loop;
@@ -81,7 +79,7 @@ static struct ending end_helper(const struct helper *h, usec_t grace)
 	world_init(&w);
 	(void)!pidref_of(h->pid, &root);
 	start(&w, &e,
-	      &(struct proc_tree_settings){ .root = &root, .mark = TASK_ID, .subreaper = 0 },
+	      &(struct proc_tree_settings){ .root = &root, .mark = task_mark, .subreaper = 0 },
 	      grace);
 	pidref_done(&root);
 	run(&w);
@@ -117,7 +115,7 @@ static void a_polite_tree_is_gone_before_the_grace_and_its_group_lives(void **st
 
 static void a_lost_grandchild_goes_too(void **state)
 {
-	struct helper h = helper_start("lost", MARK);
+	struct helper h = helper_start("lost", mark);
 	struct ending e = end_helper(&h, LONG);
 
 	(void)state;
@@ -159,7 +157,7 @@ static void who_ignores_sigterm_is_killed_after_the_grace(void **state)
 
 static void a_deaf_lost_grandchild_of_a_living_parent_is_killed(void **state)
 {
-	struct helper h = helper_start("loses-deaf", MARK);
+	struct helper h = helper_start("loses-deaf", mark);
 	struct ending e = end_helper(&h, SHORT);
 
 	(void)state;
@@ -184,7 +182,7 @@ static void a_stopped_process_comes_to_its_sigterm(void **state)
 
 static void who_forks_at_each_sigterm_is_ended(void **state)
 {
-	struct helper h = helper_start("respawn", MARK);
+	struct helper h = helper_start("respawn", mark);
 	struct ending e = end_helper(&h, LONG);
 
 	(void)state;
@@ -196,7 +194,7 @@ static void who_forks_at_each_sigterm_is_ended(void **state)
 
 static void who_runs_from_child_to_child_is_caught(void **state)
 {
-	struct helper h = helper_start("runaway", MARK);
+	struct helper h = helper_start("runaway", mark);
 	struct ending e = end_helper(&h, SHORT);
 
 	(void)state;

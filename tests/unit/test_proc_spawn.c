@@ -146,7 +146,7 @@ static void its_signals_and_descriptors_are_as_new(void **state)
 {
 	const int leaky = fcntl(STDIN_FILENO, F_DUPFD, 50); /* not close-on-exec */
 	scoped(freep) char *script = xasprintf("test -e /proc/$$/fd/%d && echo leaked; "
-					       "grep -E '^Sig(Blk|Ign)' /proc/$$/status",
+					       "exec grep -E '^Sig(Blk|Ign)' /proc/self/status",
 					       leaky);
 	sigset_t usr1, before;
 	struct world w;

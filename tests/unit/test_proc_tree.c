@@ -3,20 +3,24 @@
 
 #include "proc_help.h"
 
-#define MARK    "PREVIEWD_TASK_MARK=" TASK_ID
-#define TASK_ID "test-tree-7f3a"
-
-static struct proc_tree *tree_of(pid_t root, const char *task_id, pid_t subreaper)
+static struct proc_tree *tree_of(pid_t root, const char *id, pid_t subreaper)
 {
 	struct pidref ref = PIDREF_NONE;
 	struct proc_tree *t;
 
 	if (root > 0)
 		assert_int_equal(pidref_of(root, &ref), 0);
-	t = proc_tree_new(&(struct proc_tree_settings){
-		.root = &ref, .mark = task_id, .subreaper = subreaper });
+	t = proc_tree_new(
+		&(struct proc_tree_settings){ .root = &ref, .mark = id, .subreaper = subreaper });
 	pidref_done(&ref);
 	return t;
+}
+
+static void end_other(const struct helper *h)
+{
+	kill(h->other, SIGKILL);
+	while (runs(h->other))
+		usleep(1000);
 }
 
 static bool has(const struct proc_tree *t, pid_t pid)
@@ -40,7 +44,7 @@ static void descendants_belong_and_others_in_the_group_do_not(void **state)
 	assert_int_equal(proc_tree_look(t), 2);
 	assert_true(has(t, h.pid));
 	assert_true(has(t, h.other));
-	kill(h.other, SIGKILL);
+	end_other(&h);
 	helper_end(&h);
 	helper_end(&other);
 	assert_int_equal(proc_tree_look(t), 0);
@@ -48,15 +52,16 @@ static void descendants_belong_and_others_in_the_group_do_not(void **state)
 
 static void a_lost_grandchild_is_found_by_its_mark(void **state)
 {
-	struct helper h = helper_start("lost", MARK), other = helper_start("pause", MARK "x");
-	scoped(proc_tree_freep) struct proc_tree *t = tree_of(0, TASK_ID, 0);
+	scoped(freep) char *longer = xasprintf("%sx", mark);
+	struct helper h = helper_start("lost", mark), other = helper_start("pause", longer);
+	scoped(proc_tree_freep) struct proc_tree *t = tree_of(0, task_mark, 0);
 	scoped(proc_tree_freep) struct proc_tree *blind = tree_of(0, NULL, 0);
 
 	(void)state;
 	assert_int_equal(proc_tree_look(blind), 0);
 	assert_int_equal(proc_tree_look(t), 1);
 	assert_true(has(t, h.other));
-	kill(h.other, SIGKILL);
+	end_other(&h);
 	helper_end(&h);
 	helper_end(&other);
 }
@@ -69,7 +74,7 @@ static void a_lost_grandchild_is_found_under_its_subreaper(void **state)
 	(void)state;
 	assert_int_equal(proc_tree_look(t), 1);
 	assert_true(has(t, h.other)); /* the subreaper itself is not of the tree */
-	kill(h.other, SIGKILL);
+	end_other(&h);
 	helper_end(&h);
 	assert_int_equal(proc_tree_look(t), 0);
 }
@@ -84,16 +89,14 @@ static void who_was_seen_before_belongs_without_any_tie(void **state)
 	helper_end(&h); /* the parent */
 	assert_int_equal(proc_tree_look(t), 1);
 	assert_true(has(t, h.other));
-	kill(h.other, SIGKILL);
-	while (runs(h.other))
-		usleep(1000);
+	end_other(&h);
 	assert_int_equal(proc_tree_look(t), 0);
 }
 
 static void a_zombie_is_gone(void **state)
 {
-	struct helper h = helper_start("pause", MARK);
-	scoped(proc_tree_freep) struct proc_tree *t = tree_of(h.pid, TASK_ID, 0);
+	struct helper h = helper_start("pause", mark);
+	scoped(proc_tree_freep) struct proc_tree *t = tree_of(h.pid, task_mark, 0);
 
 	(void)state;
 	assert_int_equal(proc_tree_look(t), 1);
@@ -121,7 +124,7 @@ static void a_root_whose_pid_was_reused_is_no_root(void **state)
 /* In a child, because the mark must have been there at its execve. */
 static int look_from_inside(void)
 {
-	struct proc_tree *t = tree_of(getppid(), TASK_ID, getppid());
+	struct proc_tree *t = tree_of(getppid(), getenv("PREVIEWD_TASK_MARK"), getppid());
 	int r = proc_tree_look(t);
 	const bool has_us = has(t, getpid()), has_parent = has(t, getppid());
 
@@ -137,7 +140,7 @@ static void the_caller_and_its_ancestors_never_belong(void **state)
 	(void)state;
 	if (pid == 0) {
 		char *const argv[] = { (char[]){ "test" }, (char[]){ "inside" }, NULL };
-		char *const env[] = { (char[]){ MARK }, NULL };
+		char *const env[] = { mark, NULL };
 
 		execve("/proc/self/exe", argv, env);
 		_exit(127);
