@@ -13,6 +13,7 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
@@ -23,7 +24,9 @@ struct fetcher {
 	struct loop *loop;
 	CURLM *multi;
 	struct timer *curl_timer;
-	struct timer *delivery; /* set while `over` has some */
+	struct timer *delivery;   /* set while `over` has some */
+	fetch_port_fn *tell_port; /* or NULL */
+	void *tell_port_arg;
 	LIST_HEAD(, fetch) running;
 	STAILQ_HEAD(over_list, fetch) over; /* with a result that isn't delivered yet */
 };
@@ -55,6 +58,12 @@ struct watch {
 	struct fetcher *fetcher;
 	struct event *event;
 };
+
+void fetcher_tell_ports(struct fetcher *f, fetch_port_fn *fn, void *arg)
+{
+	f->tell_port = fn;
+	f->tell_port_arg = arg;
+}
 
 static struct fetch *fetch_of(CURL *easy)
 {
@@ -151,6 +160,19 @@ static int on_timer_wanted(CURLM *multi, long milliseconds, void *arg)
 	return 0;
 }
 
+/* connect() would take a port of its own choice, which is known only when the server may have seen
+ * the request, and closed the connection, already. */
+static void choose_port(const struct fetcher *f, int fd, int family)
+{
+	struct sockaddr_in6 local = { .sin6_family =
+					      (sa_family_t)family }; /* any address, port 0 */
+	socklen_t len = family == AF_INET6 ? sizeof(local) : sizeof(struct sockaddr_in);
+
+	if (bind(fd, (struct sockaddr *)&local, len) == 0 &&
+	    getsockname(fd, (struct sockaddr *)&local, &len) == 0)
+		f->tell_port(ntohs(local.sin6_port), f->tell_port_arg); /* the same place in both */
+}
+
 static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 {
 	struct fetch *fetch = arg;
@@ -159,6 +181,9 @@ static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockad
 	(void)purpose;
 	if (fd < 0)
 		return CURL_SOCKET_BAD;
+	if (fetch->fetcher->tell_port &&
+	    (address->family == AF_INET || address->family == AF_INET6))
+		choose_port(fetch->fetcher, fd, address->family);
 	fetch->sockets[address->family == AF_INET6] = fd;
 	return fd;
 }

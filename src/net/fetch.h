@@ -21,6 +21,13 @@ struct fetcher *fetcher_new(struct loop *loop);
 struct fetcher *fetcher_free(struct fetcher *f); /* cancels what is under way */
 DEFINE_CLEANUP(struct fetcher *, fetcher_free)
 
+/*
+ * From now on `fn` is called with the local port of each connection, before it is made: how those
+ * who watch a port's traffic know which of it is our own.  NULL ends that.
+ */
+typedef void fetch_port_fn(uint16_t port, void *arg);
+void fetcher_tell_ports(struct fetcher *f, fetch_port_fn *fn, void *arg);
+
 enum fetch_method {
 	FETCH_HEAD,
 	FETCH_GET,
