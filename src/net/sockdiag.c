@@ -15,8 +15,8 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/time.h>
@@ -24,6 +24,14 @@
 struct sockdiag {
 	int fd;
 	uint32_t seq; /* of the last request: what is left of an earlier answer has another */
+};
+
+typedef void row_fn(const struct nlmsghdr *h, void *arg);
+
+/* Where the rows of an answer go. */
+struct answer {
+	row_fn *row;
+	void *arg;
 };
 
 struct found {
@@ -41,8 +49,15 @@ struct dump_request {
 	struct inet_diag_bc_op ops[PORT_OPS];
 };
 
-/* Runs in the kernel, a row at a time: port <= local port <= port.  "no" leads past the end. */
-static void add_port_filter(struct dump_request *q, uint16_t port)
+/* Which rows are wanted. */
+struct question {
+	int family;
+	unsigned states;    /* bits */
+	uint16_t low, high; /* local ports; 0 and 0: any */
+};
+
+/* Runs in the kernel, a row at a time: low <= local port <= high.  "no" leads past the end. */
+static void add_port_filter(struct dump_request *q, uint16_t low, uint16_t high)
 {
 	const unsigned size = sizeof(q->ops), step = 2 * sizeof(q->ops[0]);
 
@@ -50,27 +65,29 @@ static void add_port_filter(struct dump_request *q, uint16_t port)
 	q->attribute.rta_len = RTA_LENGTH(sizeof(q->ops));
 	q->ops[0] = (struct inet_diag_bc_op){ INET_DIAG_BC_S_GE, (unsigned char)step,
 					      (unsigned short)(size + 4) };
-	q->ops[1].no = port;
+	q->ops[1].no = low;
 	q->ops[2] = (struct inet_diag_bc_op){ INET_DIAG_BC_S_LE, (unsigned char)step,
 					      (unsigned short)(size - step + 4) };
-	q->ops[3].no = port;
+	q->ops[3].no = high;
 	q->header.nlmsg_len = sizeof(*q);
 }
 
-static int send_request(struct sockdiag *sd, int family, uint16_t port)
+static int send_request(struct sockdiag *sd, const struct question *question)
 {
+	const bool listeners = question->states == 1u << TCP_STATE_LISTEN;
 	struct dump_request q = {
 		.header = { .nlmsg_len = offsetof(struct dump_request, attribute),
 			    .nlmsg_type = SOCK_DIAG_BY_FAMILY,
 			    .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
 			    .nlmsg_seq = ++sd->seq },
-		.diag = { .sdiag_family = (uint8_t)family,
+		.diag = { .sdiag_family = (uint8_t)question->family,
 			  .sdiag_protocol = IPPROTO_TCP,
-			  .idiag_states = 1u << TCP_LISTEN },
+			  .idiag_ext = listeners ? 0 : 1 << (INET_DIAG_INFO - 1),
+			  .idiag_states = question->states },
 	};
 
-	if (port != 0)
-		add_port_filter(&q, port);
+	if (question->high != 0)
+		add_port_filter(&q, question->low, question->high);
 	while (send(sd->fd, &q, q.header.nlmsg_len, 0) < 0)
 		if (errno != EINTR)
 			return -errno;
@@ -95,8 +112,9 @@ static void read_address(struct listener *l, const struct inet_diag_msg *m)
 	l->loopback = l->any_address || in.s_addr == htonl(INADDR_LOOPBACK);
 }
 
-static void read_row(const struct nlmsghdr *h, struct found *found)
+static void read_listener(const struct nlmsghdr *h, void *arg)
 {
+	struct found *found = arg;
 	const struct inet_diag_msg *m = NLMSG_DATA(h);
 	int left = (int)h->nlmsg_len - (int)NLMSG_LENGTH(sizeof(*m));
 	struct listener *l;
@@ -121,7 +139,7 @@ static void read_row(const struct nlmsghdr *h, struct found *found)
 }
 
 /* 1 at the end of the answer, 0 when there is more to come, or a negative errno. */
-static int read_message(struct sockdiag *sd, const struct nlmsghdr *h, struct found *found)
+static int read_message(struct sockdiag *sd, const struct nlmsghdr *h, const struct answer *answer)
 {
 	int error;
 
@@ -140,7 +158,7 @@ static int read_message(struct sockdiag *sd, const struct nlmsghdr *h, struct fo
 		error = ((const struct nlmsgerr *)NLMSG_DATA(h))->error;
 		return error < 0 ? error : 1;
 	case SOCK_DIAG_BY_FAMILY:
-		read_row(h, found);
+		answer->row(h, answer->arg);
 		return 0;
 	default:
 		return 0;
@@ -148,7 +166,7 @@ static int read_message(struct sockdiag *sd, const struct nlmsghdr *h, struct fo
 }
 
 /* The answer to one dump comes in as many datagrams as it needs, ended by NLMSG_DONE. */
-static int read_answer(struct sockdiag *sd, struct found *found)
+static int read_answer(struct sockdiag *sd, const struct answer *answer)
 {
 	union {
 		struct nlmsghdr header;
@@ -167,7 +185,7 @@ static int read_answer(struct sockdiag *sd, struct found *found)
 			return -EMSGSIZE;
 		for (struct nlmsghdr *h = &buffer.header; NLMSG_OK(h, left);
 		     h = NLMSG_NEXT(h, left)) {
-			const int r = read_message(sd, h, found);
+			const int r = read_message(sd, h, answer);
 
 			if (r != 0)
 				return r;
@@ -175,28 +193,113 @@ static int read_answer(struct sockdiag *sd, struct found *found)
 	}
 }
 
-static int dump(struct sockdiag *sd, int family, uint16_t port, struct found *found)
+/* Both families: an IPv6 listener takes IPv4 viewers, too. */
+static int dump(struct sockdiag *sd, struct question question, const struct answer *answer)
 {
-	int r;
+	static const int families[] = { AF_INET, AF_INET6 };
 
-	r = send_request(sd, family, port);
-	if (r < 0)
-		return r;
-	return read_answer(sd, found);
+	for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
+		int r;
+
+		question.family = families[i];
+		r = send_request(sd, &question);
+		if (r >= 0)
+			r = read_answer(sd, answer);
+		/* a kernel without IPv6 has no such table */
+		if (r < 0 && !(r == -ENOENT && question.family == AF_INET6))
+			return r;
+	}
+	return 0;
 }
 
 int sockdiag_listeners(struct sockdiag *sd, uint16_t port, struct listener *ret, size_t max)
 {
 	struct found found = { .to = ret, .max = max };
-	int r;
+	int r = dump(
+		sd,
+		(struct question){ .states = 1u << TCP_STATE_LISTEN, .low = port, .high = port },
+		&(struct answer){ read_listener, &found });
 
-	r = dump(sd, AF_INET, port, &found);
-	if (r < 0)
-		return r;
-	r = dump(sd, AF_INET6, port, &found);
-	if (r < 0 && r != -ENOENT) /* a kernel without IPv6 has no such table */
-		return r;
-	return found.n;
+	return r < 0 ? r : found.n;
+}
+
+/*
+ * Connections.
+ */
+static void read_counts(struct tcp_socket *s, const struct rtattr *a)
+{
+	struct tcp_info info = { 0 }; /* the kernel's may be older or newer, and ill-aligned */
+	const size_t len = RTA_PAYLOAD(a);
+
+	memcpy(&info, RTA_DATA(a), len < sizeof(info) ? len : sizeof(info));
+	s->bytes_received = info.tcpi_bytes_received;
+	s->bytes_acked = info.tcpi_bytes_acked;
+	s->data_segs_in = info.tcpi_data_segs_in;
+	s->last_data_recv_ms = info.tcpi_last_data_recv;
+}
+
+bool tcp_socket_read(const struct nlmsghdr *h, struct tcp_socket *ret)
+{
+	const struct inet_diag_msg *m = NLMSG_DATA(h);
+	int left = (int)h->nlmsg_len - (int)NLMSG_LENGTH(sizeof(*m));
+
+	if (h->nlmsg_type != SOCK_DIAG_BY_FAMILY || left < 0)
+		return false;
+	*ret = (struct tcp_socket){
+		.cookie = (uint64_t)m->id.idiag_cookie[1] << 32 | m->id.idiag_cookie[0],
+		.family = m->idiag_family,
+		.state = m->idiag_state,
+		.port = ntohs(m->id.idiag_sport),
+		.peer_port = ntohs(m->id.idiag_dport),
+		.uid = m->idiag_uid,
+		.inode = m->idiag_inode,
+	};
+	memcpy(ret->peer, m->id.idiag_dst, m->idiag_family == AF_INET6 ? 16 : 4);
+	for (struct rtattr *a = (struct rtattr *)(m + 1); RTA_OK(a, left); a = RTA_NEXT(a, left))
+		if (a->rta_type == INET_DIAG_INFO)
+			read_counts(ret, a);
+	return true;
+}
+
+struct visit {
+	sockdiag_visit_fn *fn;
+	void *arg;
+};
+
+static void read_connection(const struct nlmsghdr *h, void *arg)
+{
+	const struct visit *visit = arg;
+	struct tcp_socket s;
+
+	if (tcp_socket_read(h, &s))
+		visit->fn(&s, visit->arg);
+}
+
+/* Those past their handshake; what waits out its time (TIME_WAIT) has no counts any more. */
+#define CONNECTION_STATES                                                                      \
+	(1u << TCP_STATE_ESTABLISHED | 1u << TCP_STATE_FIN_WAIT1 | 1u << TCP_STATE_FIN_WAIT2 | \
+	 1u << TCP_STATE_CLOSE_WAIT | 1u << TCP_STATE_LAST_ACK | 1u << TCP_STATE_CLOSING)
+
+int sockdiag_connections(struct sockdiag *sd, uint16_t low, uint16_t high, sockdiag_visit_fn *fn,
+			 void *arg)
+{
+	struct visit visit = { fn, arg };
+
+	return dump(sd, (struct question){ .states = CONNECTION_STATES, .low = low, .high = high },
+		    &(struct answer){ read_connection, &visit });
+}
+
+const char *tcp_peer_text(int family, const uint8_t peer[static 16], uint16_t peer_port,
+			  char text[static TCP_PEER_TEXT_SIZE])
+{
+	const struct in6_addr *in6 = (const struct in6_addr *)peer;
+	const bool v4 = family == AF_INET || IN6_IS_ADDR_V4MAPPED(in6);
+	char address[INET6_ADDRSTRLEN];
+
+	inet_ntop(v4 ? AF_INET : AF_INET6, family == AF_INET6 && v4 ? peer + 12 : peer, address,
+		  sizeof(address));
+	snprintf(text, TCP_PEER_TEXT_SIZE, v4 ? "%s:%u" : "[%s]:%u", address, peer_port);
+	return text;
 }
 
 int sockdiag_new(struct sockdiag **ret)
