@@ -91,6 +91,9 @@ static const char *const migrations[] = {
 	" ended_at INTEGER NOT NULL,"
 	" PRIMARY KEY (session_id, task_id)"
 	") STRICT, WITHOUT ROWID;",
+
+	/* pinned attachments */
+	"ALTER TABLE attachment ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;",
 	/* clang-format on */
 };
 
