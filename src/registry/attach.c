@@ -251,8 +251,8 @@ static void on_attached(struct registry_op *op, int result)
 	} else {
 		metric_inc(METRIC_ATTACHMENTS);
 	}
+	attachment_begin(reg, slot->current, CLOCK_ATTACH);
 	publish_attached(reg, slot->current);
-	owner_look(reg, slot->current);
 	log_info("session '%s': attached '%s', %s", s->session_id, slot->name,
 		 slot->current->record->url);
 
@@ -280,6 +280,7 @@ static struct record_attachment *record_of(const struct registry_op *op)
 		.focus = p->focus,
 		.attached_at = (int64_t)clock_realtime(),
 		.probe = op->probe_json,
+		.pinned = op->slot->will_be_pinned, /* a name stays pinned over replacements */
 	};
 
 	return record_copy(RECORD_KIND_ATTACHMENT, &record);

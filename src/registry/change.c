@@ -63,6 +63,7 @@ static void on_detached(struct registry_op *op, int result)
 	struct slot *slot = op->slot;
 	struct session *s = slot->session;
 	int failure = result < 0 ? op_store_failed(op, result) : 0;
+	struct attachment *still;
 
 	if (result >= 0 && slot->current) {
 		op->result.value = removed_document(attachment_view(reg, slot->current));
@@ -71,16 +72,40 @@ static void on_detached(struct registry_op *op, int result)
 		/* What was attached never came to be: its own write failed before this. */
 		op->result.value = not_removed_document(s, slot->name);
 	}
+	still = result < 0 ? slot->current : NULL;
 	slot_settle(slot);
+	if (still)
+		clock_resume(reg, still);
 	session_settle(reg, s, result, false);
 	op_finish(op, failure);
+}
+
+struct registry_op *slot_detach(struct registry *reg, struct slot *slot, const char *reason,
+				struct principal *principal, registry_done_fn *done, void *arg)
+{
+	struct session *s = slot->session;
+	struct session_ref ref = { s->app_id, s->session_id };
+	struct registry_op *op = op_new(reg, principal, &ref, done, arg);
+	struct store_batch *batch = store_batch_new();
+
+	op->reason = reason;
+	op->slot = slot;
+	slot->pending++;
+	slot->will_exist = false;
+	session_begin(s);
+
+	store_delete(
+		batch, RECORD_KIND_ATTACHMENT,
+		&(struct record_attachment){ .session_id = s->session_id, .name = slot->name });
+	bus_prepare(reg->deps.bus, s->session_id);
+	op_commit(op, batch, on_detached);
+	return op;
 }
 
 struct registry_op *registry_detach(struct registry *reg, struct principal *principal,
 				    const struct session_ref *ref, const char *name,
 				    registry_done_fn *done, void *arg, struct fault *reterr)
 {
-	struct store_batch *batch;
 	struct registry_op *op;
 	struct session *s;
 	struct slot *slot;
@@ -91,26 +116,12 @@ struct registry_op *registry_detach(struct registry *reg, struct principal *prin
 	if (!s)
 		return NULL;
 
-	op = op_new(reg, principal, ref, done, arg);
 	slot = slot_find(s, name);
-	if (!slot || !slot->will_exist) {
-		op->result.value = not_removed_document(s, name);
-		op_finish_later(op, 0);
-		return op;
-	}
-
-	op->reason = "detach";
-	op->slot = slot;
-	slot->pending++;
-	slot->will_exist = false;
-	session_begin(s);
-
-	batch = store_batch_new();
-	store_delete(
-		batch, RECORD_KIND_ATTACHMENT,
-		&(struct record_attachment){ .session_id = s->session_id, .name = slot->name });
-	bus_prepare(reg->deps.bus, s->session_id);
-	op_commit(op, batch, on_detached);
+	if (slot && slot->will_exist)
+		return slot_detach(reg, slot, "detach", principal, done, arg);
+	op = op_new(reg, principal, ref, done, arg);
+	op->result.value = not_removed_document(s, name);
+	op_finish_later(op, 0);
 	return op;
 }
 
@@ -134,12 +145,16 @@ static void on_ended(struct registry_op *op, int result)
 
 	for (size_t i = 0; i < op->n_ending; i++) {
 		struct slot *slot = op->ending[i];
+		struct attachment *still;
 
 		if (result >= 0 && slot->current) {
 			cJSON_AddItemToArray(detached, cJSON_CreateString(slot->name));
 			drop_current(reg, slot, "session_end");
 		}
+		still = slot->current;
 		slot_settle(slot);
+		if (still)
+			clock_resume(reg, still);
 	}
 	if (result >= 0) {
 		log_info("session '%s': ended", s->session_id);

@@ -326,6 +326,7 @@ void slot_settle(struct slot *slot)
 		return;
 
 	slot->will_exist = slot->current != NULL;
+	slot->will_be_pinned = slot->current && slot->current->record->pinned;
 	if (slot->current)
 		return;
 	DL_DELETE(s->slots, slot);
@@ -340,7 +341,6 @@ struct attachment *attachment_new_take(struct registry *reg, struct record_attac
 	struct attachment *a = xcalloc(1, sizeof(*a));
 
 	a->record = record;
-	a->active_at = clock_monotonic();
 	DL_APPEND2(reg->by_port[record->port], a, port_prev, port_next);
 	return a;
 }
@@ -351,10 +351,23 @@ struct attachment *attachment_free(struct registry *reg, struct attachment *a)
 		return NULL;
 
 	owner_forget(a);
+	if (a->presence == PRESENCE_DOWN || a->presence == PRESENCE_FOREIGN)
+		metric_add(METRIC_PREVIEWS_DOWN, -1);
+	watch_leave(reg, a);
+	clock_leave(a);
+	reaper_rest(reg);
 	DL_DELETE2(reg->by_port[a->record->port], a, port_prev, port_next);
 	free(a->record);
 	free(a);
 	return NULL;
+}
+
+void attachment_begin(struct registry *reg, struct attachment *a, enum clock_cause cause)
+{
+	clock_reset(reg, a, cause);
+	watch_enter(reg, a);
+	if (cause != CLOCK_START)
+		presence_begin(reg, a);
 }
 
 static bool same_host(const char *a, const char *b)
@@ -416,6 +429,8 @@ static int on_attachment(const void *r, void *arg)
 	slot->will_exist = true;
 	slot->current = attachment_new_take(reg, record_copy(RECORD_KIND_ATTACHMENT, record));
 	slot->current->slot = slot;
+	slot->will_be_pinned = record->pinned != 0;
+	attachment_begin(reg, slot->current, CLOCK_START);
 	metric_inc(METRIC_ATTACHMENTS);
 	return 0;
 }

@@ -54,7 +54,7 @@ struct registry_op *op_new(struct registry *reg, struct principal *principal,
 	struct registry_op *op = xcalloc(1, sizeof(*op));
 
 	op->reg = reg;
-	op->principal = principal_ref(principal);
+	op->principal = principal ? principal_ref(principal) : NULL;
 	op->app_id = xstrdup(ref->app_id);
 	op->session_id = xstrdup(ref->session_id);
 	op->done = done;

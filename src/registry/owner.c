@@ -1,26 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What listens now, and who: from the kernel's listener rows, looked at again at most once a
- * second, and the holder's pid from /proc, looked up by a helper thread when the socket is a new
- * one.
+ * What listens now, and who: from the kernel's listener rows, and the holder's process from /proc,
+ * looked up by a helper thread when the socket is a new one.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/files.h"
 #include "base/mem.h"
 #include "registry/registry_priv.h"
 
-#include <fcntl.h>
-
 #define LISTENERS_AGE_MAX USEC_PER_SEC
+#define ANCESTORS_MAX     64
 
 struct owner_lookup {
-	unsigned inode;
-	pid_t pid;
-	char command[16];
+	struct owner found;
+	pid_t ancestor; /* 0: none is looked for */
+	bool descends;
 };
 
+/*
+ * Rows.
+ */
 static int by_port(const void *a, const void *b)
 {
 	const struct listener *la = a, *lb = b;
@@ -28,14 +31,9 @@ static int by_port(const void *a, const void *b)
 	return (int)la->port - (int)lb->port;
 }
 
-void listeners_refresh(struct registry *reg)
+void listeners_refresh_now(struct registry *reg)
 {
-	usec_t now = clock_monotonic();
 	int n;
-
-	if (!reg->deps.sockdiag ||
-	    (reg->listeners_at && now - reg->listeners_at < LISTENERS_AGE_MAX))
-		return;
 
 	for (;;) {
 		n = sockdiag_listeners(reg->deps.sockdiag, 0, reg->listeners, reg->listeners_max);
@@ -46,58 +44,145 @@ void listeners_refresh(struct registry *reg)
 			xrealloc(reg->listeners, reg->listeners_max * sizeof(*reg->listeners));
 	}
 	reg->n_listeners = n < 0 ? 0 : (size_t)n;
-	reg->listeners_at = now;
+	reg->listeners_at = n < 0 ? 0 : clock_monotonic();
 	if (reg->n_listeners > 0)
 		qsort(reg->listeners, reg->n_listeners, sizeof(*reg->listeners), by_port);
 }
 
-const struct listener *listener_of(const struct registry *reg, const struct attachment *a)
+void listeners_refresh(struct registry *reg)
 {
-	struct listener key = { .port = (uint16_t)a->record->port };
-	const struct listener *l, *end = reg->listeners + reg->n_listeners;
+	if (!reg->deps.sockdiag)
+		return;
+	if (!reg->listeners_at || clock_monotonic() - reg->listeners_at >= LISTENERS_AGE_MAX)
+		listeners_refresh_now(reg);
+}
 
+size_t listeners_on(const struct registry *reg, uint16_t port, const struct listener **ret)
+{
+	struct listener key = { .port = port };
+	const struct listener *l, *end = reg->listeners + reg->n_listeners, *first;
+
+	*ret = NULL;
 	if (reg->n_listeners == 0)
-		return NULL;
+		return 0;
 	l = bsearch(&key, reg->listeners, reg->n_listeners, sizeof(key), by_port);
 	if (!l)
-		return NULL;
-	while (l > reg->listeners && l[-1].port == key.port)
-		l--;
-	for (; l < end && l->port == key.port; l++) {
-		if (l->loopback)
-			return l;
+		return 0;
+	for (first = l; first > reg->listeners && first[-1].port == port; first--)
+		;
+	while (l < end && l->port == port)
+		l++;
+	*ret = first;
+	return (size_t)(l - first);
+}
+
+const struct listener *listener_for(const struct attachment *a, const struct listener *rows,
+				    size_t n)
+{
+	const struct listener *best = NULL;
+	int family = strchr(a->record->address, ':') ? AF_INET6 : AF_INET;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!rows[i].loopback)
+			continue;
+		if (rows[i].inode == a->owner.inode)
+			return &rows[i];
+		if (!best || (rows[i].family == family && best->family != family))
+			best = &rows[i];
 	}
-	return NULL;
+	return best;
+}
+
+const struct listener *listener_of(const struct registry *reg, const struct attachment *a)
+{
+	const struct listener *rows;
+	size_t n = listeners_on(reg, (uint16_t)a->record->port, &rows);
+
+	return listener_for(a, rows, n);
+}
+
+/*
+ * Processes, in a helper thread.
+ */
+static int read_proc(pid_t pid, const char *file, char **ret)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
+	return read_file_at(AT_FDCWD, path, 4096, ret, NULL);
+}
+
+/* proc(5): "pid (command) state ppid pgrp session …", and a command may hold anything. */
+static bool read_stat(pid_t pid, int *ret_ppid, int *ret_sid)
+{
+	scoped(freep) char *stat = NULL;
+	const char *behind;
+	char state;
+
+	if (read_proc(pid, "stat", &stat) < 0)
+		return false;
+	behind = strrchr(stat, ')');
+	return behind && sscanf(behind + 1, " %c %d %*d %d", &state, ret_ppid, ret_sid) == 3;
+}
+
+static bool descends_from(pid_t pid, pid_t ancestor)
+{
+	int ppid, sid;
+
+	for (int i = 0; i < ANCESTORS_MAX && pid > 1; i++, pid = ppid) {
+		if (pid == ancestor)
+			return true;
+		if (!read_stat(pid, &ppid, &sid))
+			return false;
+	}
+	return false;
 }
 
 static int look(void *input)
 {
-	struct owner_lookup *o = input;
+	struct owner_lookup *lookup = input;
+	struct owner *o = &lookup->found;
 	scoped(freep) char *command = NULL;
+	struct stat cwd;
 	char path[64];
+	int ppid, sid;
 
 	o->pid = socket_owner_pid(o->inode);
 	if (o->pid <= 0)
 		return 0;
 
-	snprintf(path, sizeof(path), "/proc/%d/comm", (int)o->pid);
-	if (read_file_at(AT_FDCWD, path, 256, &command, NULL) < 0)
-		return 0;
-	command[strcspn(command, "\n")] = '\0';
-	snprintf(o->command, sizeof(o->command), "%.15s", command);
+	if (read_stat(o->pid, &ppid, &sid))
+		o->sid = sid;
+	snprintf(path, sizeof(path), "/proc/%d/cwd", (int)o->pid);
+	if (stat(path, &cwd) == 0) {
+		o->cwd_device = cwd.st_dev;
+		o->cwd_inode = cwd.st_ino;
+	}
+	if (lookup->ancestor)
+		lookup->descends = descends_from(o->pid, lookup->ancestor);
+	if (read_proc(o->pid, "comm", &command) >= 0) {
+		command[strcspn(command, "\n")] = '\0';
+		snprintf(o->command, sizeof(o->command), "%.15s", command);
+	}
 	return 0;
 }
 
 static void on_looked(int result, void *arg)
 {
 	struct attachment *a = arg;
+	struct registry *reg = a->watch ? a->watch->registry : NULL;
+	struct owner found = a->owner_lookup->found;
+	bool descends = a->owner_lookup->descends;
 
-	if (result >= 0) {
-		a->owner_pid = a->owner_lookup->pid;
-		memcpy(a->owner_command, a->owner_lookup->command, sizeof(a->owner_command));
+	owner_forget(a);
+	if (result < 0 || !reg) {
+		a->judged_inode = 0; /* as if it hadn't been asked */
+		return;
 	}
-	a->owner_job = job_free(a->owner_job);
-	a->owner_lookup = NULL;
+	if (found.inode == a->owner.inode)
+		a->owner = found;
+	else if (found.inode == a->judged_inode)
+		presence_judged(reg, a, &found, owner_is_same(&a->owner, &found, descends));
 }
 
 void owner_forget(struct attachment *a)
@@ -106,23 +191,38 @@ void owner_forget(struct attachment *a)
 	a->owner_lookup = NULL; /* the job's own */
 }
 
-void owner_look(struct registry *reg, struct attachment *a)
+/* 0 where the pool is full. */
+static bool look_up(struct registry *reg, struct attachment *a, unsigned inode, uid_t uid,
+		    pid_t ancestor)
 {
-	const struct listener *l;
-
-	if (!host_is_loopback(a->record->host))
-		return;
-	listeners_refresh(reg);
-	l = listener_of(reg, a);
-	if (!l || l->inode == a->owner_inode)
-		return;
-
 	owner_forget(a);
-	a->owner_inode = l->inode;
-	a->owner_pid = 0;
 	a->owner_lookup = xcalloc(1, sizeof(*a->owner_lookup));
-	a->owner_lookup->inode = l->inode;
+	a->owner_lookup->found = (struct owner){ .inode = inode, .uid = uid };
+	a->owner_lookup->ancestor = ancestor;
 	a->owner_job = job_start(reg->deps.jobs, look, a->owner_lookup, free, on_looked, a);
 	if (!a->owner_job)
-		free(STEAL(a->owner_lookup)); /* the pool is full: the pid stays unknown */
+		free(STEAL(a->owner_lookup));
+	return a->owner_job != NULL;
+}
+
+void owner_adopt(struct registry *reg, struct attachment *a, const struct listener *l)
+{
+	a->owner = (struct owner){ .inode = l->inode, .uid = l->uid };
+	a->judged_inode = 0;
+	/* All that a restarted daemon finds again would be looked up at once: they wait until asked
+	 * for. */
+	if (a->active_by != CLOCK_START)
+		look_up(reg, a, l->inode, l->uid, 0);
+}
+
+void owner_question(struct registry *reg, struct attachment *a, const struct listener *l)
+{
+	if (look_up(reg, a, l->inode, l->uid, a->owner.pid))
+		a->judged_inode = l->inode;
+}
+
+void owner_look(struct registry *reg, struct attachment *a)
+{
+	if (a->watch && a->owner.inode && !a->owner.pid && !a->owner_job)
+		look_up(reg, a, a->owner.inode, a->owner.uid, 0);
 }

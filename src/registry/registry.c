@@ -4,45 +4,12 @@
  */
 #include "registry/registry.h"
 
-#include <utlist.h>
-
 #include "auth/logins.h"
-#include "base/log.h"
 #include "base/mem.h"
-#include "base/metrics.h"
 #include "registry/registry_priv.h"
 #include "registry/url.h"
 
-LOG_AREA("registry");
-
 #define PORTS 65536
-
-/* What a killed daemon left is held against what really listens now. */
-static void reconcile(struct registry *reg)
-{
-	size_t up = 0, down = 0;
-
-	if (!reg->deps.sockdiag || !reg->sessions)
-		return;
-
-	listeners_refresh(reg);
-	for (size_t port = 0; port < PORTS; port++) {
-		const struct attachment *a;
-
-		DL_FOREACH2(reg->by_port[port], a, port_next)
-		{
-			if (!host_is_loopback(a->record->host))
-				continue;
-			if (listener_of(reg, a))
-				up++;
-			else
-				down++;
-		}
-	}
-	if (up + down > 0)
-		log_info("found %zu previews again; the servers of %zu listen, of %zu do not",
-			 up + down, up, down);
-}
 
 static int apply(struct registry *reg, const struct settings *settings, struct fault *reterr)
 {
@@ -72,6 +39,9 @@ int registry_new(const struct registry_deps *deps, const struct settings *settin
 	reg->deps = *deps;
 	reg->logins = logins_new();
 	reg->by_port = xcalloc(PORTS, sizeof(struct attachment *));
+	watch_start(reg);
+	presence_start(reg);
+	reaper_start(reg);
 	reg->prober = prober_new(deps->loop, deps->fetcher, deps->jobs, deps->sockdiag);
 
 	r = apply(reg, settings, reterr);
@@ -80,7 +50,7 @@ int registry_new(const struct registry_deps *deps, const struct settings *settin
 	r = registry_load(reg, reterr);
 	if (r < 0)
 		return r;
-	reconcile(reg);
+	presence_load(reg);
 
 	*ret = STEAL(reg);
 	return 0;
@@ -100,6 +70,9 @@ struct registry *registry_free(struct registry *reg)
 		session_free(reg, reg->sessions);
 	prober_free(reg->prober);
 	logins_free(reg->logins);
+	reaper_stop(reg);
+	presence_stop(reg);
+	watch_stop(reg);
 	hosts_free(reg->allow_hosts);
 	free(reg->listeners);
 	free(reg->by_port);
@@ -109,7 +82,13 @@ struct registry *registry_free(struct registry *reg)
 
 int registry_reload(struct registry *reg, const struct settings *settings, struct fault *reterr)
 {
-	return apply(reg, settings, reterr);
+	int r = apply(reg, settings, reterr);
+
+	if (r < 0)
+		return r;
+	watch_reschedule(reg);
+	reaper_reschedule(reg);
+	return 0;
 }
 
 void registry_forbid_port(struct registry *reg, uint16_t port)

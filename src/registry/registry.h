@@ -114,6 +114,11 @@ struct registry_op *registry_detach(struct registry *reg, struct principal *prin
 				    const struct session_ref *ref, const char *name,
 				    registry_done_fn *done, void *arg, struct fault *reterr);
 
+/* What is pinned is never reaped; unpinned, its idle clock begins anew.  Gives the attachment. */
+struct registry_op *registry_pin(struct registry *reg, struct principal *principal,
+				 const struct session_ref *ref, const char *name, bool pinned,
+				 registry_done_fn *done, void *arg, struct fault *reterr);
+
 /* PUT of a session: {user_id, workdir, meta}, each optional.  Gives the session. */
 struct session_params {
 	char *user_id;
@@ -149,6 +154,11 @@ int registry_get(struct registry *reg, const struct principal *principal,
 int registry_touch(struct registry *reg, const struct principal *principal,
 		   const struct session_ref *ref, const char *name, cJSON **ret,
 		   struct fault *reterr) must_use;
+
+/* Why it is kept or about to go: sockets, what set the idle clock last, when it ends. */
+int registry_why(struct registry *reg, const struct principal *principal,
+		 const struct session_ref *ref, const char *name, cJSON **ret,
+		 struct fault *reterr) must_use;
 
 /* For polling clients: never a failure but a wrong parameter.  `session_id` and `name` as sent. */
 int registry_lookup(struct registry *reg, const struct principal *principal,

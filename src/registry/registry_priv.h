@@ -6,6 +6,8 @@
 
 #include "base/json.h"
 #include "net/hosts.h"
+#include "net/sockwatch.h"
+#include "registry/activity.h"
 #include "registry/probe.h"
 #include "registry/registry.h"
 
@@ -58,22 +60,79 @@ struct slot {
 	struct attachment *current; /* NULL: none is in force yet, or any more */
 	unsigned pending;
 	bool will_exist;
+	bool will_be_pinned;
 	struct slot *prev, *next;
+};
+
+/* Whether what is attached is there. */
+enum presence {
+	PRESENCE_UNKNOWN, /* this kernel doesn't see it */
+	PRESENCE_UP,
+	PRESENCE_DOWN,    /* nothing listens */
+	PRESENCE_FOREIGN, /* what listens is another's */
+};
+
+/* What the idle clock was set by. */
+enum clock_cause {
+	CLOCK_ATTACH,
+	CLOCK_START, /* of the daemon */
+	CLOCK_TRAFFIC,
+	CLOCK_TOUCH,
+	CLOCK_UNPIN,
 };
 
 struct attachment {
 	struct record_attachment *record; /* ours */
 	struct slot *slot;
-	usec_t touched_at; /* realtime; 0: never */
-	usec_t active_at;  /* monotonic: when the idle clock began */
 	struct attachment *port_prev, *port_next;
 
-	/* The process that listens, as it was found last. */
-	unsigned owner_inode;
-	pid_t owner_pid; /* 0: not seen */
-	char owner_command[16];
+	/* The idle clock (reaper.c). */
+	usec_t touched_at; /* realtime; 0: never */
+	usec_t active_at;  /* monotonic: when it began */
+	enum clock_cause active_by;
+	int active_peer_family; /* of CLOCK_TRAFFIC: whose */
+	uint8_t active_peer[16];
+	uint16_t active_peer_port;
+	bool warned;
+	struct attachment **idle_list; /* the one it is in, or NULL: never reaped */
+	struct attachment *idle_prev, *idle_next;
+
+	/* While it is in force and of this machine: the port's (watch.c). */
+	struct watch *watch;
+	struct attachment *watch_prev, *watch_next;
+
+	/* Who listens (presence.c, owner.c). */
+	enum presence presence;
+	struct owner owner;                /* as it was when it was last its own */
+	unsigned judged_inode;             /* of another's listener: foreign, or being looked up */
 	struct owner_lookup *owner_lookup; /* its job's */
 	struct job *owner_job;
+};
+
+/* A port of this machine with attachments in force. */
+struct watch {
+	struct registry *registry;
+	uint16_t port;
+	struct attachment *attachments;
+	bool sampled;         /* what was there before it was watched is known */
+	size_t n_connections; /* of viewers, at the last sample */
+
+	bool listens;
+	usec_t check_at; /* 0: not in the list of those whose listener was closed */
+	struct watch *check_prev, *check_next;
+	struct watch *prev, *next;
+};
+
+/* A viewer's connection, as the last sample saw it. */
+struct viewer {
+	uint64_t cookie;
+	uint16_t port;
+	bool own; /* the daemon's: a probe */
+	struct counts counts;
+	usec_t first_seen;
+	bool was_there_before; /* the daemon looked: its age isn't known */
+	unsigned sample;
+	UT_hash_handle hh;
 };
 
 struct registry {
@@ -94,6 +153,33 @@ struct registry {
 	struct listener *listeners;
 	size_t n_listeners, listeners_max;
 	usec_t listeners_at;
+
+	/* watch.c */
+	struct watch **watch_of; /* by port */
+	struct watch *watches;
+	size_t n_watches;
+	struct sockwatch *sockwatch;
+	struct viewer *viewers;
+	unsigned sample; /* counts them */
+	bool overrun;    /* since the last: some ends of connections were not told */
+	bool sample_failed;
+	uint32_t *own_port_at; /* by port: when the daemon took it last, in seconds */
+	struct timer *sample_timer;
+	usec_t sample_due, sampled_at;
+
+	/* presence.c */
+	struct watch *checks; /* earliest first */
+	struct timer *check_timer;
+	size_t n_absent; /* watches whose port nobody listens on */
+	struct timer *absent_timer;
+	usec_t absent_fast_until;
+
+	/* reaper.c: those that can be reaped, by active_at, the oldest first */
+	struct attachment *idle, *idle_warned;
+	struct timer *sweep_timer;
+	usec_t next_sweep; /* monotonic; 0: none, for want of attachments */
+	usec_t swept_at;   /* while a sweep is under way */
+	bool sweep_warns;  /* it is through with reaping */
 };
 
 enum op_stage {
@@ -136,6 +222,9 @@ struct registry_op {
 	const char *reason;
 	struct slot **ending;
 	size_t n_ending;
+
+	/* pin, unpin */
+	bool pinned;
 
 	/* session put: what its record says */
 	char *workdir, *meta;
@@ -199,6 +288,8 @@ void slot_settle(struct slot *slot); /* frees it when nothing is there or on its
 /* Takes the record (of record_copy()); enters the port's list. */
 struct attachment *attachment_new_take(struct registry *reg, struct record_attachment *record);
 struct attachment *attachment_free(struct registry *reg, struct attachment *a);
+/* It is its slot's current one from now on. */
+void attachment_begin(struct registry *reg, struct attachment *a, enum clock_cause cause);
 
 /* One on that host and port that another user has, or NULL. */
 const struct attachment *attachment_of_other_user(const struct registry *reg, const char *host,
@@ -232,8 +323,80 @@ cJSON *session_view(struct registry *reg, const struct session *s);
 void publish_attached(struct registry *reg, const struct attachment *a);
 void publish_detached(struct registry *reg, const struct attachment *a, const char *reason);
 
-/* owner.c: what listens, and who. */
-void listeners_refresh(struct registry *reg);
+void publish_presence(struct registry *reg, const struct attachment *a);
+void publish_idle_warning(struct registry *reg, const struct attachment *a);
+int attachment_find(struct registry *reg, const struct principal *principal,
+		    const struct session_ref *ref, const char *name, struct attachment **ret,
+		    struct fault *reterr) must_use;
+
+/* change.c: the end of a slot's attachment, by whoever's will.  `principal` and `done` may be NULL.
+ */
+struct registry_op *slot_detach(struct registry *reg, struct slot *slot, const char *reason,
+				struct principal *principal, registry_done_fn *done, void *arg);
+
+/*
+ * owner.c: what listens, and who.
+ */
+void listeners_refresh(struct registry *reg); /* when older than a second */
+void listeners_refresh_now(struct registry *reg);
+/* The rows of a port among those, as borrowed; the value is their number. */
+size_t listeners_on(const struct registry *reg, uint16_t port, const struct listener **ret);
+/* The one of `rows` that is the attachment's: its own socket, else what its viewers reach. */
+const struct listener *listener_for(const struct attachment *a, const struct listener *rows,
+				    size_t n);
 const struct listener *listener_of(const struct registry *reg, const struct attachment *a);
+
+/* Takes the holder of that listener as its owner; the process is looked up meanwhile. */
+void owner_adopt(struct registry *reg, struct attachment *a, const struct listener *l);
+/* Looks up whether that listener's holder is its owner's restart, for presence_judged(). */
+void owner_question(struct registry *reg, struct attachment *a, const struct listener *l);
+/* Looks its owner's process up, where it isn't known. */
 void owner_look(struct registry *reg, struct attachment *a);
 void owner_forget(struct attachment *a);
+
+/*
+ * presence.c: is it there?
+ */
+const char *presence_text(enum presence p);
+void presence_start(struct registry *reg);
+void presence_stop(struct registry *reg);
+void presence_load(struct registry *reg); /* what was found again, without events */
+void presence_begin(struct registry *reg, struct attachment *a);
+void presence_end(struct registry *reg, struct watch *w); /* it goes */
+void presence_check_soon(struct registry *reg, struct watch *w);
+void presence_look_all(struct registry *reg);
+void presence_judged(struct registry *reg, struct attachment *a, const struct owner *found,
+		     bool same);
+
+/*
+ * watch.c: who is connected, and what came.
+ */
+void watch_start(struct registry *reg);
+void watch_stop(struct registry *reg);
+/* The attachment is in force. */
+void watch_enter(struct registry *reg, struct attachment *a);
+void watch_leave(struct registry *reg, struct attachment *a);
+void watch_sample(struct registry *reg);
+void watch_sample_if_old(struct registry *reg);
+void watch_reschedule(struct registry *reg); /* settings have changed */
+bool watch_is_own_port(const struct registry *reg, uint16_t port);
+enum activity activity_of(const struct registry *reg, const struct attachment *a);
+
+/*
+ * reaper.c: the idle clock.
+ */
+void reaper_start(struct registry *reg);
+void reaper_stop(struct registry *reg);
+/* Settings have changed. */
+void reaper_reschedule(struct registry *reg);
+void reaper_rest(struct registry *reg); /* when nothing is left to reap */
+/* The clock begins anew. */
+void clock_reset(struct registry *reg, struct attachment *a, enum clock_cause cause);
+void clock_traffic(struct registry *reg, struct attachment *a, const struct tcp_socket *from);
+void clock_leave(struct attachment *a);
+/* Its end failed: it is due as before. */
+void clock_resume(struct registry *reg, struct attachment *a);
+struct idle_rule reaper_rule(const struct registry *reg);
+/* Realtime; 0: never. */
+usec_t reaper_due(const struct registry *reg, const struct attachment *a);
+uint64_t idle_seconds(const struct attachment *a);

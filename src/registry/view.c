@@ -14,27 +14,29 @@ static const char *connect_mode(const struct attachment *a)
 	return strcmp(a->record->type, "proxy") == 0 ? "direct" : "same_origin";
 }
 
-static const char *status_of(const struct registry *reg, const struct attachment *a)
-{
-	if (!reg->deps.sockdiag || !host_is_loopback(a->record->host))
-		return "unknown"; /* this kernel doesn't see it */
-	return listener_of(reg, a) ? "up" : "down";
-}
-
 static cJSON *owner_view(const struct registry *reg, const struct attachment *a)
 {
-	const struct listener *l = host_is_loopback(a->record->host) ? listener_of(reg, a) : NULL;
+	const struct owner *owner = &a->owner;
+	struct owner foreign = { 0 };
 	cJSON *j;
 
-	if (!l)
+	if (a->presence == PRESENCE_FOREIGN) {
+		const struct listener *l = listener_of(reg, a);
+
+		if (!l)
+			return cJSON_CreateNull();
+		foreign.uid = l->uid;
+		owner = &foreign;
+	} else if (a->presence != PRESENCE_UP) {
 		return cJSON_CreateNull();
+	}
 
 	j = cJSON_CreateObject();
-	json_add_u64(j, "uid", l->uid);
-	json_add_string(j, "user", logins_name(reg->logins, l->uid));
-	if (l->inode == a->owner_inode && a->owner_pid > 0) {
-		json_add_u64(j, "pid", (uint64_t)a->owner_pid);
-		json_add_string(j, "command", a->owner_command);
+	json_add_u64(j, "uid", owner->uid);
+	json_add_string(j, "user", logins_name(reg->logins, owner->uid));
+	if (owner->pid > 0) {
+		json_add_u64(j, "pid", (uint64_t)owner->pid);
+		json_add_string(j, "command", owner->command);
 	} else {
 		cJSON_AddNullToObject(j, "pid");
 		cJSON_AddNullToObject(j, "command");
@@ -51,18 +53,12 @@ static void add_probe(cJSON *j, const struct attachment *a)
 	cJSON_AddItemToObject(j, "warnings", warnings ? warnings : cJSON_CreateArray());
 }
 
-static uint64_t idle_seconds(const struct attachment *a)
-{
-	return (clock_monotonic() - a->active_at) / USEC_PER_SEC;
-}
-
 cJSON *attachment_view(struct registry *reg, const struct attachment *a)
 {
 	const struct record_attachment *r = a->record;
 	const struct session *s = a->slot->session;
 	cJSON *j = cJSON_CreateObject();
 
-	listeners_refresh(reg);
 	json_add_string(j, "session_id", s->session_id);
 	json_add_string(j, "app_id", s->app_id);
 	json_add_string(j, "user_id", s->user->user_id);
@@ -77,10 +73,13 @@ cJSON *attachment_view(struct registry *reg, const struct attachment *a)
 	json_add_string(j, "label", r->label);
 	json_add_string(j, "bash_task_id", r->bash_task_id);
 	json_add_string(j, "connect", connect_mode(a));
-	json_add_string(j, "status", status_of(reg, a));
+	json_add_string(j, "status", presence_text(a->presence));
+	json_add_string(j, "activity", activity_text(activity_of(reg, a)));
+	cJSON_AddBoolToObject(j, "pinned", a->record->pinned != 0);
 	json_add_time(j, "attached_at", (uint64_t)r->attached_at);
 	json_add_time(j, "touched_at", a->touched_at);
 	json_add_u64(j, "idle_seconds", idle_seconds(a));
+	json_add_time(j, "reaps_at", reaper_due(reg, a));
 	add_probe(j, a);
 	cJSON_AddItemToObject(j, "owner", owner_view(reg, a));
 	return j;
@@ -157,6 +156,29 @@ void publish_detached(struct registry *reg, const struct attachment *a, const ch
 	publish(reg, a, "web_preview:detached", j);
 }
 
+void publish_presence(struct registry *reg, const struct attachment *a)
+{
+	bool up = a->presence == PRESENCE_UP;
+	cJSON *j = cJSON_CreateObject();
+
+	json_add_string(j, "name", a->record->name);
+	json_add_u64(j, "port", (uint64_t)a->record->port);
+	if (!up)
+		json_add_string(j, "reason",
+				a->presence == PRESENCE_FOREIGN ? "owner_changed" : "closed");
+	publish(reg, a, up ? "web_preview:up" : "web_preview:down", j);
+}
+
+void publish_idle_warning(struct registry *reg, const struct attachment *a)
+{
+	cJSON *j = cJSON_CreateObject();
+
+	json_add_string(j, "name", a->record->name);
+	json_add_u64(j, "idle_seconds", idle_seconds(a));
+	json_add_time(j, "reaps_at", reaper_due(reg, a));
+	publish(reg, a, "web_preview:idle_warning", j);
+}
+
 /*
  * Reads.
  */
@@ -196,9 +218,9 @@ int registry_list(struct registry *reg, const struct principal *principal,
 	return 0;
 }
 
-static int find(struct registry *reg, const struct principal *principal,
-		const struct session_ref *ref, const char *name, struct attachment **ret,
-		struct fault *reterr)
+int attachment_find(struct registry *reg, const struct principal *principal,
+		    const struct session_ref *ref, const char *name, struct attachment **ret,
+		    struct fault *reterr)
 {
 	struct session *s = session_visible(reg, principal, ref, reterr);
 	struct slot *slot = s ? slot_find(s, name) : NULL;
@@ -217,7 +239,7 @@ int registry_get(struct registry *reg, const struct principal *principal,
 		 const struct session_ref *ref, const char *name, cJSON **ret, struct fault *reterr)
 {
 	struct attachment *a;
-	int r = find(reg, principal, ref, name, &a, reterr);
+	int r = attachment_find(reg, principal, ref, name, &a, reterr);
 
 	if (r < 0)
 		return r;
@@ -231,12 +253,12 @@ int registry_touch(struct registry *reg, const struct principal *principal,
 		   struct fault *reterr)
 {
 	struct attachment *a;
-	int r = find(reg, principal, ref, name, &a, reterr);
+	int r = attachment_find(reg, principal, ref, name, &a, reterr);
 
 	if (r < 0)
 		return r;
 	a->touched_at = clock_realtime();
-	a->active_at = clock_monotonic();
+	clock_reset(reg, a, CLOCK_TOUCH);
 	*ret = attachment_view(reg, a);
 	return 0;
 }
