@@ -171,6 +171,38 @@ void route_touch(struct call *call)
 	answer(call, r, j, &fault);
 }
 
+void route_why(struct call *call)
+{
+	scoped(fault_done) struct fault fault = { 0 };
+	struct session_ref ref = call_session(call);
+	cJSON *j = NULL;
+	int r = registry_why(call->api->deps.registry, call->principal, &ref,
+			     call_param(call, "name"), &j, &fault);
+
+	answer(call, r, j, &fault);
+}
+
+static void pin(struct call *call, bool pinned)
+{
+	scoped(fault_done) struct fault fault = { 0 };
+	struct session_ref ref = call_session(call);
+
+	begun(call,
+	      registry_pin(call->api->deps.registry, call->principal, &ref,
+			   call_param(call, "name"), pinned, on_done, call, &fault),
+	      &fault);
+}
+
+void route_pin(struct call *call)
+{
+	pin(call, true);
+}
+
+void route_unpin(struct call *call)
+{
+	pin(call, false);
+}
+
 void route_lookup(struct call *call)
 {
 	scoped(fault_done) struct fault fault = { 0 };

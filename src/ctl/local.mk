@@ -12,6 +12,7 @@ libpreviewd_a_SOURCES += \
 	%reldir%/cmd-hook.c \
 	%reldir%/cmd-ls.c \
 	%reldir%/cmd-open.c \
+	%reldir%/cmd-pin.c \
 	%reldir%/cmd-run.c \
 	%reldir%/cmd-session.c \
 	%reldir%/cmd-status.c \
@@ -20,6 +21,7 @@ libpreviewd_a_SOURCES += \
 	%reldir%/cmd-touch.c \
 	%reldir%/cmd-version.c \
 	%reldir%/cmd-watch.c \
+	%reldir%/cmd-why.c \
 	%reldir%/cmdline.c \
 	%reldir%/commands.c %reldir%/commands.h %reldir%/commands.def \
 	%reldir%/ctl.c %reldir%/ctl.h \
