@@ -246,7 +246,12 @@ static void on_attached(struct registry_op *op, int result)
 	metric_inc(METRIC_ATTACHES);
 
 	if (old) {
-		publish_detached(reg, old, "replaced");
+		const char *task = old->record->bash_task_id;
+
+		publish_detached(reg, old, "replaced", NULL);
+		if (task && !task_is_named(s, task, old))
+			tasks_ending_free(tasks_end(reg->deps.tasks, s->session_id, task,
+						    "replaced", NULL, NULL));
 		attachment_free(reg, old);
 	} else {
 		metric_inc(METRIC_ATTACHMENTS);
@@ -349,6 +354,7 @@ static int commit(struct registry_op *op, struct fault *reterr)
 	if (!op->slot)
 		op->slot = slot_make(s, op->attach.name);
 	op->slot->pending++;
+	op->slot->version++;
 	op->slot->will_exist = true;
 
 	record = record_of(op);

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <utlist.h>
 
 #include "base/ids.h"
 #include "base/log.h"
@@ -19,24 +20,28 @@ LOG_AREA("registry");
  */
 
 /* Takes the attachment out of force and tells of it. */
-static void drop_current(struct registry *reg, struct slot *slot, const char *reason)
+static void drop_current(struct registry *reg, struct slot *slot, const char *reason,
+			 const cJSON *left)
 {
 	struct attachment *a = STEAL(slot->current);
 
-	publish_detached(reg, a, reason);
+	publish_detached(reg, a, reason, left);
 	log_info("session '%s': detached '%s' (%s)", slot->session->session_id, slot->name, reason);
 	attachment_free(reg, a);
 	metric_add(METRIC_ATTACHMENTS, -1);
 	metric_inc(METRIC_DETACHES);
 }
 
-static cJSON *removed_document(cJSON *previous)
+bool task_is_named(const struct session *s, const char *task_id, const struct attachment *except)
 {
-	cJSON *j = cJSON_CreateObject();
+	for (const struct slot *slot = s->slots; slot; slot = slot->next) {
+		const struct attachment *a = slot->current;
 
-	cJSON_AddBoolToObject(j, "removed", true);
-	cJSON_AddItemToObject(j, "previous", previous);
-	return j;
+		if (a && a != except && slot->will_exist && a->record->bash_task_id &&
+		    strcmp(a->record->bash_task_id, task_id) == 0)
+			return true;
+	}
+	return false;
 }
 
 static cJSON *not_removed_document(const struct session *s, const char *name)
@@ -57,6 +62,34 @@ static cJSON *not_removed_document(const struct session *s, const char *name)
 	return j;
 }
 
+/* Whoever detaches wants the server gone; where it isn't, they are told. */
+static void add_hint(struct registry *reg, const struct attachment *a, cJSON *document)
+{
+	scoped(freep) char *hint = NULL;
+
+	if (a->record->address[0] == '\0' || !host_is_loopback(a->record->host))
+		return; /* nobody has looked whether there is a server */
+	listeners_refresh_now(reg);
+	if (!listener_of(reg, a))
+		return;
+	hint = xasprintf("no process was ended: the server on port %u goes on",
+			 (unsigned)a->record->port);
+	json_add_string(document, "hint", hint);
+}
+
+static cJSON *removed_document(struct registry *reg, const struct attachment *a, const cJSON *left)
+{
+	cJSON *j = cJSON_CreateObject();
+
+	cJSON_AddBoolToObject(j, "removed", true);
+	cJSON_AddItemToObject(j, "previous", attachment_view(reg, a));
+	if (left)
+		cJSON_AddItemToObject(j, "left", cJSON_Duplicate(left, true));
+	else
+		add_hint(reg, a, j);
+	return j;
+}
+
 static void on_detached(struct registry_op *op, int result)
 {
 	struct registry *reg = op->reg;
@@ -66,8 +99,8 @@ static void on_detached(struct registry_op *op, int result)
 	struct attachment *still;
 
 	if (result >= 0 && slot->current) {
-		op->result.value = removed_document(attachment_view(reg, slot->current));
-		drop_current(reg, slot, op->reason);
+		op->result.value = removed_document(reg, slot->current, op->left);
+		drop_current(reg, slot, op->reason, op->left);
 	} else if (result >= 0) {
 		/* What was attached never came to be: its own write failed before this. */
 		op->result.value = not_removed_document(s, slot->name);
@@ -80,26 +113,89 @@ static void on_detached(struct registry_op *op, int result)
 	op_finish(op, failure);
 }
 
-struct registry_op *slot_detach(struct registry *reg, struct slot *slot, const char *reason,
-				struct principal *principal, registry_done_fn *done, void *arg)
+static void detach_commit(struct registry_op *op)
 {
+	struct slot *slot = op->slot;
 	struct session *s = slot->session;
-	struct session_ref ref = { s->app_id, s->session_id };
-	struct registry_op *op = op_new(reg, principal, &ref, done, arg);
-	struct store_batch *batch = store_batch_new();
+	struct store_batch *batch;
+
+	if (slot->version != op->version) {
+		/* Replaced while its task was being ended: the new one stays. */
+		op->result.value = not_removed_document(s, slot->name);
+		slot_settle(slot);
+		session_settle(op->reg, s, 0, false);
+		op_finish(op, 0);
+		return;
+	}
+
+	batch = store_batch_new();
+	store_delete(
+		batch, RECORD_KIND_ATTACHMENT,
+		&(struct record_attachment){ .session_id = s->session_id, .name = slot->name });
+	bus_prepare(op->reg->deps.bus, s->session_id);
+	op_commit(op, batch, on_detached);
+}
+
+static void on_task_ended(const cJSON *left, void *arg)
+{
+	struct registry_op *op = arg;
+
+	op->left = left ? cJSON_Duplicate(left, true) : NULL;
+	op->task_ending = tasks_ending_free(op->task_ending);
+	detach_commit(op);
+}
+
+/* Ends the task, where it is this attachment's alone, and then detaches. */
+static void detach_begin(struct registry_op *op, struct slot *slot, const char *reason,
+			 bool end_task)
+{
+	const char *task = slot->current ? slot->current->record->bash_task_id : NULL;
+	struct session *s = slot->session;
 
 	op->reason = reason;
 	op->slot = slot;
+	op->version = slot->version;
 	slot->pending++;
 	slot->will_exist = false;
 	session_begin(s);
 
-	store_delete(
-		batch, RECORD_KIND_ATTACHMENT,
-		&(struct record_attachment){ .session_id = s->session_id, .name = slot->name });
-	bus_prepare(reg->deps.bus, s->session_id);
-	op_commit(op, batch, on_detached);
+	if (!end_task || !task || task_is_named(s, task, slot->current)) {
+		detach_commit(op);
+		return;
+	}
+	op->stage = OP_ENDING;
+	op->task_ending =
+		tasks_end(op->reg->deps.tasks, s->session_id, task, reason, on_task_ended, op);
+}
+
+struct registry_op *slot_detach(struct registry *reg, struct slot *slot, const char *reason,
+				struct principal *principal, registry_done_fn *done, void *arg)
+{
+	const struct session *s = slot->session;
+	struct session_ref ref = { s->app_id, s->session_id };
+	struct registry_op *op = op_new(reg, principal, &ref, done, arg);
+	bool has_ended = strcmp(reason, "task_exit") == 0;
+
+	detach_begin(op, slot, reason, !has_ended);
 	return op;
+}
+
+void registry_task_exited(const char *session_id, const char *task_id, void *registry)
+{
+	struct registry *reg = registry;
+	struct session *s = session_find(reg, session_id);
+	struct slot *slot, *tmp;
+
+	if (!s)
+		return;
+	DL_FOREACH_SAFE(s->slots, slot, tmp)
+	{
+		const struct attachment *a = slot->current;
+
+		if (a && slot->will_exist && a->record->bash_task_id &&
+		    strcmp(a->record->bash_task_id, task_id) == 0)
+			slot_detach(reg, slot, "task_exit", NULL, NULL, NULL);
+	}
 }
 
 struct registry_op *registry_detach(struct registry *reg, struct principal *principal,
@@ -140,6 +236,9 @@ static void on_ended(struct registry_op *op, int result)
 		cJSON_AddBoolToObject(op->result.value, "ended", true);
 		json_add_string(op->result.value, "session_id", s->session_id);
 		detached = cJSON_AddArrayToObject(op->result.value, "detached");
+		if (op->left)
+			cJSON_AddItemToObject(op->result.value, "left",
+					      cJSON_Duplicate(op->left, true));
 		session_end_in_memory(s, clock_realtime());
 	}
 
@@ -149,7 +248,7 @@ static void on_ended(struct registry_op *op, int result)
 
 		if (result >= 0 && slot->current) {
 			cJSON_AddItemToArray(detached, cJSON_CreateString(slot->name));
-			drop_current(reg, slot, "session_end");
+			drop_current(reg, slot, "session_end", op->left);
 		}
 		still = slot->current;
 		slot_settle(slot);
@@ -164,12 +263,51 @@ static void on_ended(struct registry_op *op, int result)
 	op_finish(op, failure);
 }
 
+static void end_commit(struct registry_op *op)
+{
+	struct store_batch *batch = store_batch_new();
+	struct registry *reg = op->reg;
+	struct session *s = op->session;
+
+	op->ending = xcalloc(s->n_slots, sizeof(*op->ending));
+	for (struct slot *slot = s->slots; slot; slot = slot->next) {
+		op->ending[op->n_ending++] = slot;
+		slot->pending++;
+		slot->will_exist = false;
+		store_delete(batch, RECORD_KIND_ATTACHMENT,
+			     &(struct record_attachment){ .session_id = s->session_id,
+							  .name = slot->name });
+	}
+	s->ending = false;
+	session_begin_end(s, batch);
+	session_settle(reg, s, 0, false); /* the ending of its tasks is over */
+	auth_revoke_session(reg->deps.auth, s->session_id, batch);
+	bus_prepare(reg->deps.bus, s->session_id);
+	op_commit(op, batch, on_ended);
+}
+
+static void on_tasks_ended(const cJSON *left, void *arg)
+{
+	struct registry_op *op = arg;
+
+	op->left = left ? cJSON_Duplicate(left, true) : NULL;
+	op->task_ending = tasks_ending_free(op->task_ending);
+	end_commit(op);
+}
+
+static void finish_as_ended_already(struct registry_op *op, const char *hint)
+{
+	op->result.value = cJSON_CreateObject();
+	cJSON_AddBoolToObject(op->result.value, "ended", false);
+	json_add_string(op->result.value, "hint", hint);
+	op_finish_later(op, 0);
+}
+
 struct registry_op *registry_session_end(struct registry *reg, struct principal *principal,
 					 const struct session_ref *ref, registry_done_fn *done,
 					 void *arg, struct fault *reterr)
 {
 	struct session *s = session_find(reg, ref->session_id);
-	struct store_batch *batch;
 	struct registry_op *op;
 
 	if (registry_refuses_changes(reg, reterr) < 0)
@@ -185,32 +323,19 @@ struct registry_op *registry_session_end(struct registry *reg, struct principal 
 	}
 
 	op = op_new(reg, principal, ref, done, arg);
-	if (!s->will_live) {
-		op->result.value = cJSON_CreateObject();
-		cJSON_AddBoolToObject(op->result.value, "ended", false);
-		json_add_string(op->result.value, "hint", "the session had ended already");
-		op_finish_later(op, 0);
+	if (s->ending || !s->will_live) {
+		finish_as_ended_already(op, s->ending ? "the session is ending already"
+						      : "the session had ended already");
 		return op;
 	}
 
-	batch = store_batch_new();
 	op->session = s;
-	op->ending = xcalloc(s->n_slots, sizeof(*op->ending));
-	for (struct slot *slot = s->slots; slot; slot = slot->next) {
-		op->ending[op->n_ending++] = slot;
-		slot->pending++;
-		slot->will_exist = false;
-		store_delete(batch, RECORD_KIND_ATTACHMENT,
-			     &(struct record_attachment){ .session_id = s->session_id,
-							  .name = slot->name });
-	}
-	session_begin_end(s, batch);
-	auth_revoke_session(reg->deps.auth, s->session_id, batch);
-
+	op->stage = OP_ENDING;
+	s->ending = true;
+	session_begin(s);
 	ops_cancel_waiting(reg, s->session_id, FAULT_CANCELED,
 			   "the session ended while the attach waited for its server");
-	bus_prepare(reg->deps.bus, s->session_id);
-	op_commit(op, batch, on_ended);
+	op->task_ending = tasks_end_session(reg->deps.tasks, s->session_id, on_tasks_ended, op);
 	return op;
 }
 

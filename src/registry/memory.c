@@ -3,6 +3,7 @@
  * The registry's memory: users, sessions, slots and attachments, how they are found, and how what
  * is on its way to the store is told from what is there.
  */
+#include <errno.h>
 #include <string.h>
 #include <strings.h>
 #include <utlist.h>
@@ -88,6 +89,13 @@ int session_writable(const struct registry *reg, const struct principal *princip
 					 "session '%s' belongs to app '%s' for good", s->session_id,
 					 s->app_id);
 		return not_found(ref, reterr);
+	}
+	if (s->ending) {
+		fault_set(reterr, FAULT_SESSION_ENDING,
+			  "session '%s' is ending its tasks; try again in a moment", s->session_id);
+		if (reterr)
+			reterr->retry_after_seconds = 1;
+		return -EBUSY;
 	}
 	*ret = s;
 	return 0;

@@ -19,6 +19,8 @@ static void op_free(struct registry_op *op)
 	store_commit_free(op->commit);
 	probe_free(op->probe);
 	timer_free(op->turn);
+	tasks_ending_free(op->task_ending);
+	json_free(op->left);
 	principal_unref(op->principal);
 	json_free(op->result.value);
 	fault_done(&op->fault);
@@ -41,8 +43,8 @@ struct registry_op *registry_op_free(struct registry_op *op)
 	if (!op)
 		return NULL;
 
-	if (op->stage == OP_COMMITTING)
-		op->done = NULL; /* on_committed() frees it */
+	if (op->stage != OP_WAITING)
+		op->done = NULL; /* op_finish() frees it */
 	else
 		op_free(op);
 	return NULL;

@@ -17,6 +17,7 @@
 #include "net/fetch.h"
 #include "net/sockdiag.h"
 #include "store/store.h"
+#include "tasks/tasks.h"
 
 /*
  * The registry (seed 003): sessions, and in each its attachments, (session_id, name) →
@@ -36,6 +37,7 @@ struct registry_deps {
 	struct auth *auth;
 	struct fetcher *fetcher;
 	struct jobs *jobs;
+	struct tasks *tasks;
 	struct sockdiag *sockdiag; /* NULL where the kernel has none */
 };
 
@@ -109,7 +111,11 @@ struct registry_op *registry_attach(struct registry *reg, struct principal *prin
 				    const struct attach_params *params, registry_done_fn *done,
 				    void *arg, struct fault *reterr);
 
-/* {removed:true, previous} or {removed:false, hint}.  `reason` is as in web_preview:detached. */
+/*
+ * {removed:true, previous} or {removed:false, hint}.  The task that the attachment names is ended
+ * first, unless another one names it, too; what could not be ended is told as `left`, and a server
+ * that goes on listening because nothing was known to end, as a hint.
+ */
 struct registry_op *registry_detach(struct registry *reg, struct principal *principal,
 				    const struct session_ref *ref, const char *name,
 				    registry_done_fn *done, void *arg, struct fault *reterr);
@@ -138,6 +144,9 @@ struct registry_op *registry_session_put(struct registry *reg, struct principal 
 struct registry_op *registry_session_end(struct registry *reg, struct principal *principal,
 					 const struct session_ref *ref, registry_done_fn *done,
 					 void *arg, struct fault *reterr);
+
+/* A tasks_exit_fn over the registry: what names a task that has ended by itself goes with it. */
+void registry_task_exited(const char *session_id, const char *task_id, void *registry);
 
 /*
  * Reads.  They answer at once from memory; the caller owns `ret`.

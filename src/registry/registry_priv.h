@@ -46,6 +46,7 @@ struct session {
 	char *will_workdir; /* while there are some: what the last of them will leave */
 	char *will_meta;
 	unsigned generation; /* grows at each end: what began before an end doesn't outlive it */
+	bool ending;         /* its tasks are being ended: nothing new begins */
 	struct slot *slots;
 	size_t n_slots; /* what limits.per_session counts */
 	struct session *user_prev, *user_next;
@@ -59,6 +60,7 @@ struct slot {
 	char *name;
 	struct attachment *current; /* NULL: none is in force yet, or any more */
 	unsigned pending;
+	unsigned version; /* grows with each attachment that is handed to the store */
 	bool will_exist;
 	bool will_be_pinned;
 	struct slot *prev, *next;
@@ -184,6 +186,7 @@ struct registry {
 
 enum op_stage {
 	OP_WAITING,    /* for a probe or its turn on the loop: can be cancelled */
+	OP_ENDING,     /* a task is being ended: goes on though nobody waits */
 	OP_COMMITTING, /* the store has it */
 };
 
@@ -220,6 +223,9 @@ struct registry_op {
 
 	/* detach, session end */
 	const char *reason;
+	struct tasks_ending *task_ending;
+	cJSON *left;      /* processes that could not be ended, or NULL */
+	unsigned version; /* of the slot, when the detach began */
 	struct slot **ending;
 	size_t n_ending;
 
@@ -321,7 +327,9 @@ void ops_cancel_waiting(struct registry *reg, const char *session_id, enum fault
 cJSON *attachment_view(struct registry *reg, const struct attachment *a);
 cJSON *session_view(struct registry *reg, const struct session *s);
 void publish_attached(struct registry *reg, const struct attachment *a);
-void publish_detached(struct registry *reg, const struct attachment *a, const char *reason);
+/* `left` may be NULL. */
+void publish_detached(struct registry *reg, const struct attachment *a, const char *reason,
+		      const cJSON *left);
 
 void publish_presence(struct registry *reg, const struct attachment *a);
 void publish_idle_warning(struct registry *reg, const struct attachment *a);
@@ -333,6 +341,9 @@ int attachment_find(struct registry *reg, const struct principal *principal,
  */
 struct registry_op *slot_detach(struct registry *reg, struct slot *slot, const char *reason,
 				struct principal *principal, registry_done_fn *done, void *arg);
+
+/* Whether an attachment of the session other than `except` names the task. */
+bool task_is_named(const struct session *s, const char *task_id, const struct attachment *except);
 
 /*
  * owner.c: what listens, and who.

@@ -146,13 +146,16 @@ void publish_attached(struct registry *reg, const struct attachment *a)
 	publish(reg, a, "web_preview:attached", j);
 }
 
-void publish_detached(struct registry *reg, const struct attachment *a, const char *reason)
+void publish_detached(struct registry *reg, const struct attachment *a, const char *reason,
+		      const cJSON *left)
 {
 	cJSON *j = cJSON_CreateObject();
 
 	json_add_string(j, "name", a->record->name);
 	json_add_string(j, "type", a->record->type);
 	json_add_string(j, "reason", reason);
+	if (left)
+		cJSON_AddItemToObject(j, "left", cJSON_Duplicate(left, true));
 	publish(reg, a, "web_preview:detached", j);
 }
 
