@@ -192,12 +192,14 @@ static int domain_new(struct daemon *d, struct fault *reterr)
 		.auth = d->auth,
 		.fetcher = d->fetcher,
 		.jobs = d->jobs,
+		.tasks = d->tasks,
 		.sockdiag = d->sockdiag,
 	};
 	r = registry_new(&deps, d->settings, &d->registry, reterr);
 	if (r < 0)
 		return r;
 	auth_set_session_lookup(d->auth, registry_session_lookup, d->registry);
+	tasks_on_exit(d->tasks, registry_task_exited, d->registry);
 	return 0;
 }
 

@@ -303,6 +303,18 @@ static void finish_as_ended_already(struct registry_op *op, const char *hint)
 	op_finish_later(op, 0);
 }
 
+/* Those that only a runtime knows are ended, too; tasks_end_session() then waits for all. */
+static void name_tasks_to_end(struct registry *reg, const struct session *s)
+{
+	for (const struct slot *slot = s->slots; slot; slot = slot->next) {
+		const char *task = slot->current ? slot->current->record->bash_task_id : NULL;
+
+		if (task)
+			tasks_ending_free(tasks_end(reg->deps.tasks, s->session_id, task,
+						    "session_end", NULL, NULL));
+	}
+}
+
 struct registry_op *registry_session_end(struct registry *reg, struct principal *principal,
 					 const struct session_ref *ref, registry_done_fn *done,
 					 void *arg, struct fault *reterr)
@@ -335,6 +347,7 @@ struct registry_op *registry_session_end(struct registry *reg, struct principal 
 	session_begin(s);
 	ops_cancel_waiting(reg, s->session_id, FAULT_CANCELED,
 			   "the session ended while the attach waited for its server");
+	name_tasks_to_end(reg, s);
 	op->task_ending = tasks_end_session(reg->deps.tasks, s->session_id, on_tasks_ended, op);
 	return op;
 }

@@ -102,6 +102,7 @@ struct world {
 	struct jobs *jobs;
 	struct sockdiag *sockdiag;
 	struct registry *reg;
+	struct tasks *tasks;
 	struct subscription *all;
 	struct strbuf heard;
 
@@ -159,13 +160,23 @@ static struct principal *user(const char *user_id)
 static void start(struct world *w)
 {
 	struct bus_settings bus_settings = { .ring = 500, .memory_max = 1024 * 1024 };
+	struct tasks_deps tasks_deps;
 	struct registry_deps deps;
 
 	assert_int_equal(bus_new(w->loop, &w->gate->base, &bus_settings, &w->bus, NULL), 0);
 	assert_int_equal(auth_new(w->loop, &w->gate->base, w->settings, "admin", &w->auth, NULL),
 			 0);
+	tasks_deps = (struct tasks_deps){
+		.loop = w->loop,
+		.jobs = w->jobs,
+		.store = &w->gate->base,
+		.bus = w->bus,
+		.fetcher = w->fetcher,
+	};
+	assert_int_equal(tasks_new(&tasks_deps, w->settings, &w->tasks, NULL), 0);
 	deps = (struct registry_deps){
 		.loop = w->loop,
+		.tasks = w->tasks,
 		.store = &w->gate->base,
 		.bus = w->bus,
 		.auth = w->auth,
@@ -175,6 +186,7 @@ static void start(struct world *w)
 	};
 	assert_int_equal(registry_new(&deps, w->settings, &w->reg, NULL), 0);
 	auth_set_session_lookup(w->auth, registry_session_lookup, w->reg);
+	tasks_on_exit(w->tasks, registry_task_exited, w->reg);
 	w->all = bus_subscribe(w->bus, NULL, hear, w);
 }
 
@@ -182,6 +194,7 @@ static void stop(struct world *w)
 {
 	w->all = bus_unsubscribe(w->all);
 	w->reg = registry_free(w->reg);
+	w->tasks = tasks_free(w->tasks);
 	w->auth = auth_free(w->auth);
 	w->bus = bus_free(w->bus);
 }
