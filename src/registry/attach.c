@@ -445,11 +445,6 @@ static void probe(struct registry_op *op)
 	op->probe = probe_start(op->reg->prober, &request, on_probed, op);
 }
 
-static void on_unprobed_turn(void *arg)
-{
-	commit_or_finish(arg);
-}
-
 /* A name keeps its label over replacements: who has its URL open stays on its origin. */
 static char *label_for(const struct session *s, const char *name)
 {
@@ -561,8 +556,7 @@ struct registry_op *registry_attach(struct registry *reg, struct principal *prin
 	if (params->health_check) {
 		probe(op);
 	} else {
-		op->turn = timer_new(reg->deps.loop, on_unprobed_turn, op);
-		timer_set(op->turn, 0);
+		op_take_turn(op, commit_or_finish);
 	}
 	return op;
 }

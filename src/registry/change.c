@@ -342,12 +342,16 @@ struct registry_op *registry_session_end(struct registry *reg, struct principal 
 	}
 
 	op->session = s;
-	op->stage = OP_ENDING;
-	s->ending = true;
 	session_begin(s);
 	ops_cancel_waiting(reg, s->session_id, FAULT_CANCELED,
 			   "the session ended while the attach waited for its server");
 	name_tasks_to_end(reg, s);
+	if (!tasks_any_live(reg->deps.tasks, s->session_id)) {
+		end_commit(op);
+		return op;
+	}
+	op->stage = OP_ENDING;
+	s->ending = true;
 	op->task_ending = tasks_end_session(reg->deps.tasks, s->session_id, on_tasks_ended, op);
 	return op;
 }

@@ -16,9 +16,10 @@ LOG_AREA("registry");
 static void op_free(struct registry_op *op)
 {
 	DL_DELETE(op->reg->ops, op);
+	if (op->turn)
+		DL_DELETE2(op->reg->turns, op, turn_prev, turn_next);
 	store_commit_free(op->commit);
 	probe_free(op->probe);
-	timer_free(op->turn);
 	tasks_ending_free(op->task_ending);
 	json_free(op->left);
 	principal_unref(op->principal);
@@ -76,18 +77,43 @@ void op_finish(struct registry_op *op, int failure)
 		op_free(op);
 }
 
-static void on_turn(void *arg)
+void on_turns(void *registry)
 {
-	struct registry_op *op = arg;
+	struct registry *reg = registry;
+	struct registry_op *op;
+	size_t n;
 
+	/* Who asks meanwhile comes in the step after this one. */
+	DL_COUNT2(reg->turns, op, n, turn_next);
+	while (n-- > 0 && (op = reg->turns)) {
+		op_turn_fn *turn = STEAL(op->turn);
+
+		DL_DELETE2(reg->turns, op, turn_prev, turn_next);
+		turn(op);
+	}
+	if (reg->turns)
+		timer_set(reg->turn_timer, 0);
+}
+
+void op_take_turn(struct registry_op *op, op_turn_fn *fn)
+{
+	struct registry *reg = op->reg;
+
+	op->turn = fn;
+	DL_APPEND2(reg->turns, op, turn_prev, turn_next);
+	if (!timer_is_set(reg->turn_timer))
+		timer_set(reg->turn_timer, 0);
+}
+
+static void on_turn(struct registry_op *op)
+{
 	op_finish(op, op->failure);
 }
 
 void op_finish_later(struct registry_op *op, int failure)
 {
 	op->failure = failure;
-	op->turn = timer_new(op->reg->deps.loop, on_turn, op);
-	timer_set(op->turn, 0);
+	op_take_turn(op, on_turn);
 }
 
 static void on_committed(int result, void *arg)

@@ -52,6 +52,8 @@ static void set_presence(struct registry *reg, struct attachment *a, enum presen
 	metric_add(METRIC_PREVIEWS_DOWN, (int)is_down(to) - (int)is_down(from));
 	if (from == PRESENCE_UNKNOWN)
 		return; /* it was just attached, or found again at the start */
+	if (!a->slot->will_exist || a->slot->session->ending)
+		return; /* its task is being ended by us: `detached` tells of it */
 
 	metric_inc(is_down(to) ? METRIC_DOWNS : METRIC_UPS);
 	if (to == PRESENCE_FOREIGN)

@@ -42,6 +42,7 @@ int registry_new(const struct registry_deps *deps, const struct settings *settin
 	watch_start(reg);
 	presence_start(reg);
 	reaper_start(reg);
+	reg->turn_timer = timer_new(deps->loop, on_turns, reg);
 	reg->prober = prober_new(deps->loop, deps->fetcher, deps->jobs, deps->sockdiag);
 
 	r = apply(reg, settings, reterr);
@@ -69,6 +70,7 @@ struct registry *registry_free(struct registry *reg)
 	while (reg->sessions)
 		session_free(reg, reg->sessions);
 	prober_free(reg->prober);
+	timer_free(reg->turn_timer);
 	logins_free(reg->logins);
 	reaper_stop(reg);
 	presence_stop(reg);

@@ -149,6 +149,8 @@ struct registry {
 	uint16_t forbidden_ports[16];
 	size_t n_forbidden_ports;
 	struct registry_op *ops;
+	struct registry_op *turns; /* of those, who goes on in the loop's next step, in order */
+	struct timer *turn_timer;
 	bool draining;
 
 	/* The listeners of the last dump, by port. */
@@ -193,6 +195,9 @@ enum op_stage {
 /* Applies to memory what the store has, or takes back what it refused (`result`). */
 typedef void op_apply_fn(struct registry_op *op, int result);
 
+/* What an operation does in the loop's next step. */
+typedef void op_turn_fn(struct registry_op *op);
+
 struct registry_op {
 	struct registry *reg;
 	struct principal *principal;
@@ -202,7 +207,8 @@ struct registry_op {
 	enum op_stage stage;
 	struct store_commit *commit;
 	op_apply_fn *apply;
-	struct timer *turn;
+	op_turn_fn *turn; /* waits for it, in reg->turns */
+	struct registry_op *turn_prev, *turn_next;
 	struct registry_op *prev, *next;
 
 	struct session *session; /* while committing */
@@ -308,6 +314,10 @@ int registry_load(struct registry *reg, struct fault *reterr) must_use;
  */
 struct registry_op *op_new(struct registry *reg, struct principal *principal,
 			   const struct session_ref *ref, registry_done_fn *done, void *arg);
+
+/* Those that ask first go first. */
+void op_take_turn(struct registry_op *op, op_turn_fn *fn);
+void on_turns(void *registry);
 
 /* The answer comes in the loop's next step, from what is in op->result or op->fault. */
 void op_finish_later(struct registry_op *op, int failure);

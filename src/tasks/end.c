@@ -214,6 +214,18 @@ struct tasks_ending *tasks_end(struct tasks *tasks, const char *session_id, cons
 	return e;
 }
 
+bool tasks_any_live(const struct tasks *tasks, const char *session_id)
+{
+	struct task_session *s;
+
+	HASH_FIND_STR(tasks->sessions, session_id, s);
+	for (const struct task *t = s ? s->tasks : NULL; t; t = t->next) {
+		if (task_is_live(t))
+			return true;
+	}
+	return false;
+}
+
 struct tasks_ending *tasks_end_session(struct tasks *tasks, const char *session_id,
 				       tasks_ended_fn *done, void *arg)
 {

@@ -63,6 +63,9 @@ struct tasks_ending *tasks_end(struct tasks *t, const char *session_id, const ch
 struct tasks_ending *tasks_ending_free(struct tasks_ending *e);
 DEFINE_CLEANUP(struct tasks_ending *, tasks_ending_free)
 
+/* Whether one of the session's has not ended yet. */
+bool tasks_any_live(const struct tasks *t, const char *session_id);
+
 /* All of a session, at its end. */
 struct tasks_ending *tasks_end_session(struct tasks *t, const char *session_id,
 				       tasks_ended_fn *done, void *arg);
