@@ -292,10 +292,12 @@ int sockdiag_connections(struct sockdiag *sd, uint16_t low, uint16_t high, sockd
 const char *tcp_peer_text(int family, const uint8_t peer[static 16], uint16_t peer_port,
 			  char text[static TCP_PEER_TEXT_SIZE])
 {
-	const struct in6_addr *in6 = (const struct in6_addr *)peer;
-	const bool v4 = family == AF_INET || IN6_IS_ADDR_V4MAPPED(in6);
+	struct in6_addr in6; /* `peer` may stand anywhere */
+	bool v4;
 	char address[INET6_ADDRSTRLEN];
 
+	memcpy(&in6, peer, sizeof(in6));
+	v4 = family == AF_INET || IN6_IS_ADDR_V4MAPPED(&in6);
 	inet_ntop(v4 ? AF_INET : AF_INET6, family == AF_INET6 && v4 ? peer + 12 : peer, address,
 		  sizeof(address));
 	snprintf(text, TCP_PEER_TEXT_SIZE, v4 ? "%s:%u" : "[%s]:%u", address, peer_port);

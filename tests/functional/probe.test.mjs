@@ -27,12 +27,12 @@ test("a running server is attached, with what the probe found", async (t) => {
 
 	assert.equal(answer.status, 201, answer.text);
 	assert.equal(answer.headers.location, `${base("s1")}/previews/default`);
-	const { attached_at, label, probe, owner, idle_seconds, ...rest } = answer.json;
+	const { attached_at, label, probe, owner, idle_seconds, reaps_at, ...rest } = answer.json;
 	assert.deepEqual(rest, {
 		session_id: "s1", app_id: "default", user_id: rest.user_id, name: "default", type: "proxy",
 		url: `http://localhost:${server.port}/admin?x=1#top`, scheme: "http", host: "127.0.0.1", port: server.port,
 		path: "/admin?x=1#top", focus: true, bash_task_id: null, connect: "direct", status: "up",
-		touched_at: null, warnings: [], replaced: false,
+		touched_at: null, warnings: [], replaced: false, activity: "unseen", pinned: false,
 	});
 	assert.match(label, /^[a-z0-9]{20,63}$/);
 	assert.ok(Math.abs(Date.parse(attached_at) - Date.now()) < 60_000, attached_at);
@@ -41,6 +41,7 @@ test("a running server is attached, with what the probe found", async (t) => {
 	assert.equal(probe.address, "127.0.0.1");
 	assert.equal(server.seen[0].split(" ").slice(0, 2).join(" "), "HEAD /admin?x=1");
 	assert.equal(idle_seconds, 0);
+	assert.ok(Date.parse(reaps_at) >= Date.parse(attached_at) + 1_790_000, reaps_at);
 	assert.equal(owner.uid, process.getuid());
 });
 
