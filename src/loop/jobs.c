@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 
 #include <assert.h>
 #include <pthread.h>
@@ -72,6 +73,7 @@ static void job_end(struct job *job)
 {
 	if (job->jobs)
 		LIST_REMOVE(job, entry);
+	metric_add(METRIC_JOBS, -1);
 	if (job->free_input)
 		job->free_input(job->input);
 	free(job);
@@ -182,6 +184,7 @@ struct job *job_start(struct jobs *jobs, job_work_fn *work, void *input, void (*
 		return NULL;
 	}
 	LIST_INSERT_HEAD(&jobs->live, job, entry);
+	metric_inc(METRIC_JOBS);
 	return job;
 }
 
