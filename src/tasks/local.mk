@@ -9,3 +9,5 @@ libpreviewd_a_SOURCES += \
 	%reldir%/task.c \
 	%reldir%/tasks.c %reldir%/tasks.h %reldir%/tasks_priv.h \
 	%reldir%/watch.c
+
+UNIT_TESTS += tests/unit/test_tasks

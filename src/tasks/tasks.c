@@ -150,6 +150,7 @@ struct tasks *tasks_free(struct tasks *tasks)
 	task_free(t);
 	endings_forget(tasks);
 	timer_free(tasks->forget_timer);
+	timer_free(tasks->tell_timer);
 	free(tasks);
 	return NULL;
 }
@@ -189,7 +190,9 @@ void tasks_on_exit(struct tasks *tasks, tasks_exit_fn *fn, void *arg)
 {
 	tasks->on_exit = fn;
 	tasks->on_exit_arg = arg;
-	loop_defer(tasks->deps.loop, tell_exits, tasks);
+	tasks->tell_timer = timer_free(tasks->tell_timer);
+	tasks->tell_timer = timer_new(tasks->deps.loop, tell_exits, tasks);
+	timer_set(tasks->tell_timer, 0);
 }
 
 /*

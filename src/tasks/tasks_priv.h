@@ -103,7 +103,7 @@ struct tasks {
 	struct task *strangers; /* those without a session, being ended */
 	struct tasks_op *ops;
 	struct tasks_ending *endings;
-	struct timer *forget_timer;
+	struct timer *forget_timer, *tell_timer;
 	tasks_exit_fn *on_exit;
 	void *on_exit_arg;
 };
