@@ -3,6 +3,7 @@
  * Ending tasks, and waiting for their ends.  An ending waits for any number of tasks; one that is
  * stuck delays none of the others.
  */
+#include <string.h>
 #include <utlist.h>
 
 #include "base/log.h"
@@ -240,6 +241,9 @@ struct tasks_ending *tasks_end_session(struct tasks *tasks, const char *session_
 		task_end(t, "session_end");
 		ending_wait_for(e, t);
 	}
+	for (struct task *t = tasks->strangers; t; t = t->next)
+		if (strcmp(t->session_id, session_id) == 0)
+			ending_wait_for(e, t);
 	ending_begun(e);
 	return e;
 }

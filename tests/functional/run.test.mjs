@@ -143,6 +143,18 @@ test("when the daemon ends the task, run returns", async (t) => {
 	assert.equal((await within(child.exited, "its end")).code, 143);
 });
 
+test("when its preview is detached, the command ends and run returns", async (t) => {
+	const d = await start(t);
+	const port = await free_port();
+	const child = to_end(t, begin(t, d, ["run", "--", "npm", "run", "dev"], { cwd: path.join(fixtures, "task-app"), env: { PORT: String(port) } }));
+	await child.stderr.match(/previewctl: http/);
+	const [task] = await tasks(d, "default");
+	assert.equal((await d.local.detach("default")).json.removed, true);
+	assert.deepEqual(with_variable(`PREVIEWD_TASK_ID=${task.task_id}`), []);
+	assert.ok(await can_bind(port));
+	assert.equal((await within(child.exited, "its end")).signal, null);
+});
+
 test("when run itself is killed, the daemon can still end all of it", async (t) => {
 	const d = await start(t);
 	const child = begin(t, d, ["run", "--", "sh", "-c", "setsid sleep 1000 >/dev/null 2>&1 & echo $!; exec sleep 1000 >/dev/null 2>&1"]);
