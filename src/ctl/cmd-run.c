@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/ids.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/parse.h"
@@ -30,6 +31,7 @@
 #define PAGE_PATIENCE  (10 * USEC_PER_SEC) /* then what answers with no page is what there is */
 #define ATTACH_TIMEOUT (60 * USEC_PER_SEC)
 #define ATTACH_TRIES   3
+#define TASK_ID_LENGTH 12
 #define GRACE          (5 * USEC_PER_SEC)
 
 enum { NAME, PORT, PATH, NO_FOCUS };
@@ -53,6 +55,7 @@ struct run {
 	char *task_id;
 	char *mark;
 	const char *name;
+	bool is_remote; /* the daemon can't see our processes */
 
 	struct loop *loop;
 	struct jobs *jobs;
@@ -86,8 +89,10 @@ static int register_task(struct run *run, struct problem *reterr)
 		return -1;
 	/* Another machine's daemon can end nothing here: it has the id, to name it by. */
 	if (remote) {
-		scoped(freep) char *id =
-			xasprintf("run-%d-%d", (int)getuid(), (int)foreground_pid(run->command));
+		char id[TASK_ID_LENGTH + 1];
+
+		random_label(id, TASK_ID_LENGTH);
+		run->is_remote = true;
 
 		json_add_string(body, "task_id", id);
 	} else {
@@ -136,6 +141,16 @@ static void detach(struct run *run)
 		return;
 	if (ctl_call(run->ctl, "DELETE", path, NULL, NULL, &problem) < 0)
 		ctl_warn(run->ctl, "it could not be detached: %s", problem.message);
+}
+
+/* A daemon that can't see it has to be told. */
+static void tell_ended(struct run *run)
+{
+	scoped(problem_done) struct problem problem = { 0 };
+	scoped(freep) char *path = ctl_path(run->ctl, "/tasks", run->task_id, &problem);
+
+	if (!path || ctl_call(run->ctl, "DELETE", path, NULL, NULL, &problem) < 0)
+		ctl_warn(run->ctl, "the task's end could not be told: %s", problem.message);
 }
 
 /*
@@ -389,6 +404,8 @@ static int run_command(struct ctl *ctl)
 		return ctl_fail(ctl, &problem);
 	if (run.attached)
 		detach(&run);
+	if (run.is_remote)
+		tell_ended(&run);
 	return foreground_exit_code(run.command);
 }
 

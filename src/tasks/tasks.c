@@ -112,6 +112,16 @@ static void go_on_all(struct tasks *tasks)
 	}
 }
 
+static int check_settings(const struct settings *settings, struct fault *reterr)
+{
+	const char *url = settings->tasks_kill_url;
+
+	if (url && strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0)
+		return fault_set(reterr, FAULT_BAD_REQUEST,
+				 "tasks.kill_url: '%s' is no http or https URL", url);
+	return 0;
+}
+
 int tasks_new(const struct tasks_deps *deps, const struct settings *settings, struct tasks **ret,
 	      struct fault *reterr)
 {
@@ -120,6 +130,9 @@ int tasks_new(const struct tasks_deps *deps, const struct settings *settings, st
 
 	tasks->deps = *deps;
 	tasks->settings = settings;
+	r = check_settings(settings, reterr);
+	if (r < 0)
+		return r;
 	r = store_load(deps->store, RECORD_KIND_TASK, load_one, tasks, reterr);
 	if (r < 0)
 		return r;
@@ -157,11 +170,10 @@ struct tasks *tasks_free(struct tasks *tasks)
 
 int tasks_reload(struct tasks *tasks, const struct settings *settings, struct fault *reterr)
 {
-	const char *url = settings->tasks_kill_url;
+	int r = check_settings(settings, reterr);
 
-	if (url && strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0)
-		return fault_set(reterr, FAULT_BAD_REQUEST,
-				 "tasks.kill_url: '%s' is no http or https URL", url);
+	if (r < 0)
+		return r;
 	tasks->settings = settings;
 	timer_set(tasks->forget_timer, 0);
 	return 0;

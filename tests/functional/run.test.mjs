@@ -178,6 +178,24 @@ test("another's preview of the same name is left alone at the end", async (t) =>
 	assert.deepEqual((await d.local.list("default")).map((p) => p.port), [5173]);
 });
 
+test("by an address and a token, a daemon that sees no processes knows it by name", async (t) => {
+	const d = await start(t);
+	const port = await free_port();
+	const child = to_end(
+		t,
+		new Child(t, [previewctl(), "run", "--", process.execPath, "-e", page(port)], {
+			env: { PATH: process.env.PATH, HOME: d.dir, PREVIEWD_URL: d.url, PREVIEWD_TOKEN: d.admin_token },
+		}),
+	);
+	await child.stderr.match(/previewctl: http/);
+	const [task] = await tasks(d, "default");
+	assert.deepEqual([task.kind, task.pid], ["foreign", null]);
+	child.signal("SIGTERM");
+	assert.equal((await within(child.exited, "its end")).code, 143);
+	assert.deepEqual(await d.local.list("default"), []);
+	assert.equal((await tasks(d, "default"))[0].state, "ended");
+});
+
 const needs_script = { skip: !have("script") && "needs script(1)" };
 
 // On a terminal of its own: what is written to it is typed.

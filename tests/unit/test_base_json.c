@@ -79,6 +79,7 @@ struct thing {
 	int scheme;
 	cJSON *meta;
 	char **tags;
+	char **command;
 };
 
 static const char *const schemes[] = { "http", "https", NULL };
@@ -94,6 +95,7 @@ static const struct json_field fields[] = {
 	{ "scheme", JSON_ENUM, AT(scheme), .choices = schemes, .nullable = true },
 	{ "meta", JSON_OBJECT, AT(meta), .max = 20 },
 	{ "tags", JSON_STRINGS, AT(tags), .min = 1, .max = 2 },
+	{ "command", JSON_COMMAND, AT(command), .min = 1, .max = 3 },
 	JSON_FIELDS_END,
 };
 /* clang-format on */
@@ -133,6 +135,22 @@ static void a_table_fills_the_struct(void **state)
 	assert_null(thing.tags);
 }
 
+static void a_command_is_a_list_or_a_line_for_the_shell(void **state)
+{
+	struct thing thing = { 0 };
+
+	(void)state;
+	assert_int_equal(read_thing("{\"port\":1,\"command\":[\"npm\",\"run\"]}", &thing, NULL), 0);
+	assert_int_equal(strv_len(thing.command), 2);
+	assert_string_equal(thing.command[1], "run");
+	assert_int_equal(read_thing("{\"port\":1,\"command\":\"a | b\"}", &thing, NULL), 0);
+	assert_int_equal(strv_len(thing.command), 3);
+	assert_string_equal(thing.command[0], "/bin/sh");
+	assert_string_equal(thing.command[2], "a | b");
+	json_fields_done(fields, &thing);
+	assert_null(thing.command);
+}
+
 static void what_is_not_given_keeps_its_default(void **state)
 {
 	struct thing thing = { .name = xstrdup("default"), .scheme = 1, .flag = true };
@@ -169,6 +187,9 @@ static void each_wrong_field_is_told_with_its_problem(void **state)
 		{ "{\"port\":1,\"scheme\":\"ftp\"}", "scheme", "must be one of http, https" },
 		{ "{\"port\":1,\"meta\":[]}", "meta", "must be an object of at most 20 bytes" },
 		{ "{\"port\":1,\"meta\":{\"a\":\"0123456789abcdef\"}}", "meta", "must be an object of at most 20 bytes" },
+		{ "{\"port\":1,\"command\":[]}", "command", "must be a list of 1 to 3 strings" },
+		{ "{\"port\":1,\"command\":\"\"}", "command", "must be a list of strings, or a line for the shell" },
+		{ "{\"port\":1,\"command\":{}}", "command", "must be a list of strings, or a line for the shell" },
 		{ "{\"port\":1,\"tags\":[]}", "tags", "must be a list of 1 to 2 strings" },
 		{ "{\"port\":1,\"tags\":[\"a\",1]}", "tags", "must be a list of 1 to 2 strings" },
 		{ "{\"port\":1,\"Port\":1}", "Port", "is not known here" },
@@ -211,6 +232,7 @@ static void the_schema_says_what_the_table_says(void **state)
 	scoped(freep) char *port = json_print(cJSON_GetObjectItem(properties, "port"));
 	scoped(freep) char *title = json_print(cJSON_GetObjectItem(properties, "title"));
 	scoped(freep) char *scheme = json_print(cJSON_GetObjectItem(properties, "scheme"));
+	scoped(freep) char *command = json_print(cJSON_GetObjectItem(properties, "command"));
 	scoped(freep) char *required = json_print(cJSON_GetObjectItem(schema, "required"));
 
 	(void)state;
@@ -221,7 +243,9 @@ static void the_schema_says_what_the_table_says(void **state)
 				    "\"enum\":[\"http\",\"https\",null]}");
 	assert_string_equal(required, "[\"port\"]");
 	assert_true(cJSON_IsFalse(cJSON_GetObjectItem(schema, "additionalProperties")));
-	assert_int_equal(cJSON_GetArraySize(properties), 8);
+	assert_string_equal(command, "{\"type\":[\"array\",\"string\"],\"minItems\":1,"
+				     "\"maxItems\":3,\"items\":{\"type\":\"string\"}}");
+	assert_int_equal(cJSON_GetArraySize(properties), 9);
 }
 
 static void added_members_print_exactly(void **state)
@@ -277,6 +301,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(strict_json_is_let_in_and_nothing_else),
 		cmocka_unit_test(a_table_fills_the_struct),
+		cmocka_unit_test(a_command_is_a_list_or_a_line_for_the_shell),
 		cmocka_unit_test(what_is_not_given_keeps_its_default),
 		cmocka_unit_test(each_wrong_field_is_told_with_its_problem),
 		cmocka_unit_test(all_wrong_fields_are_told_at_once),

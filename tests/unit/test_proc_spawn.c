@@ -168,6 +168,56 @@ static void its_signals_and_descriptors_are_as_new(void **state)
 	world_done(&w);
 }
 
+static void its_output_outlives_us_and_is_read_on(void **state)
+{
+	const char *const argv[] = { "sh", "-c", "echo one; sleep 0.2; echo two; exit 3", NULL };
+	const struct spawn_request request = {
+		.argv = argv, .environ_ = usual_environ, .cwd = "/tmp", .output_outlives_us = true
+	};
+	struct pidref ref = PIDREF_NONE;
+	struct world w;
+
+	(void)state;
+	world_init(&w);
+	w.stop_at = "one";
+	assert_int_equal(child_spawn(w.loop, &request, &ops, &w, &w.child, NULL), 0);
+	run(&w);
+	assert_int_equal(pidref_of(child_pidref(w.child)->pid, &ref), 0);
+	w.child = child_free(w.child); /* from here on nobody reads */
+
+	w.stop_at = NULL;
+	assert_int_equal(child_adopt(w.loop, &ref, &ops, &w, &w.child), 0);
+	run(&w);
+	assert_string_equal(strbuf_str(&w.output), "one\ntwo\n");
+	assert_int_equal(w.n_exits, 1);
+	pidref_done(&ref);
+	world_done(&w);
+}
+
+static void an_output_that_is_not_ours_is_not_adopted(void **state)
+{
+	const char *const argv[] = { "sh", "-c", "echo go >&2; exec sleep 20 2>/dev/null", NULL };
+	struct pidref ref = PIDREF_NONE;
+	struct child *adopted = NULL;
+	struct process p = { 0 };
+	struct world w;
+
+	(void)state;
+	world_init(&w);
+	w.stop_at = "go";
+	assert_int_equal(try_spawn(&w, argv, "/tmp", NULL), 0);
+	run(&w);
+	while (strcmp(p.command, "sleep") != 0)
+		assert_int_equal(process_read(child_pidref(w.child)->pid, &p), 0);
+	assert_int_equal(pidref_of(p.pid, &ref), 0);
+	assert_int_equal(child_adopt(w.loop, &ref, &ops, &w, &adopted), -ENOTTY);
+	w.stop_at = NULL;
+	assert_int_equal(pidref_signal(&ref, SIGKILL), 0);
+	run(&w);
+	pidref_done(&ref);
+	world_done(&w);
+}
+
 static void its_command_is_looked_up_in_its_own_path(void **state)
 {
 	char directory[] = "/tmp/previewd-spawn-XXXXXX";
@@ -329,6 +379,8 @@ int main(int argc, char **argv)
 		proc_test(the_signal_that_ended_it_is_told),
 		proc_test(it_is_born_into_a_session_of_its_own),
 		proc_test(its_signals_and_descriptors_are_as_new),
+		proc_test(its_output_outlives_us_and_is_read_on),
+		proc_test(an_output_that_is_not_ours_is_not_adopted),
 		proc_test(its_command_is_looked_up_in_its_own_path),
 		proc_test(what_cannot_begin_is_a_fault_with_its_field),
 		proc_test(its_end_is_told_while_another_holds_its_output),
