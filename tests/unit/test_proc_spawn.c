@@ -168,6 +168,11 @@ static void its_signals_and_descriptors_are_as_new(void **state)
 	world_done(&w);
 }
 
+static void stop(void *arg)
+{
+	loop_stop(arg);
+}
+
 static void its_output_outlives_us_and_is_read_on(void **state)
 {
 	const char *const argv[] = { "sh", "-c", "echo one; sleep 0.2; echo two; exit 3", NULL };
@@ -190,6 +195,8 @@ static void its_output_outlives_us_and_is_read_on(void **state)
 	run(&w);
 	assert_string_equal(strbuf_str(&w.output), "one\ntwo\n");
 	assert_int_equal(w.n_exits, 1);
+	loop_defer(w.loop, stop, w.loop); /* what was let go is reaped in the same turn */
+	run(&w);
 	pidref_done(&ref);
 	world_done(&w);
 }
@@ -311,11 +318,6 @@ static void its_end_is_told_while_another_holds_its_output(void **state)
 	assert_int_equal(w.n_exits, 1);
 	world_done(&w);
 	unlink(fifo);
-}
-
-static void stop(void *arg)
-{
-	loop_stop(arg);
 }
 
 /* Lets the loop turn until the child is gone, zombie and all. */
