@@ -37,6 +37,7 @@ test("the page that the tree listens on is attached, while the output is the com
 	const child = to_end(t, begin(t, d, ["run", "--session", "s1", "--name", "web", "--path", "/x", "--", process.execPath, "-e", code]));
 	const [, url] = await child.stderr.match(/previewctl: (http:\S+)/);
 	assert.equal(url, `http://localhost:${port}/x`);
+	await child.stdout.match(/ready/);
 	assert.equal(child.stdout.text, `ready at http://localhost:${other}/`);
 
 	const [preview] = await d.local.list("s1");
