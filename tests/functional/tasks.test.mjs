@@ -232,15 +232,15 @@ test("what a task leaves behind is reaped by the daemon", async (t) => {
 
 test("a task outlives a daemon that was killed, and is found again with its output", async (t) => {
 	const d = await start(t);
-	const gate = path.join(temp_dir(t), "gate");
-	await run(t, ["mkfifo", gate]);
-	const task = await begin(t, d.local, "s1", { task_id: "a", command: `read x < ${gate}; echo "one $x"; read x < ${gate}; echo "two $x"; exec sleep 1000` });
+	const dir = temp_dir(t), gate = path.join(dir, "gate"), later = path.join(dir, "later");
+	await run(t, ["mkfifo", gate, later]);
+	const task = await begin(t, d.local, "s1", { task_id: "a", command: `read x < ${gate}; echo "one $x"; read x < ${later}; echo "two $x"; exec sleep 1000` });
 	await d.kill();
 	fs.writeFileSync(gate, "while nobody reads\n");
 	await d.start();
 	const again = await state(d.local, "s1", "a");
 	assert.deepEqual([again.state, again.pid], ["running", task.pid]);
-	fs.writeFileSync(gate, "afterwards\n");
+	fs.writeFileSync(later, "afterwards\n");
 	await until(async () => (await log_of(d.local, "s1", "a")) === "one while nobody reads\ntwo afterwards\n", "its output is read on");
 	assert.equal((await d.local.del(`${tasks("s1")}/a`)).json.ended, true);
 	assert.equal(is_alive(task.pid), false);
