@@ -25,7 +25,7 @@ struct proc_tree;
 
 struct proc_tree_settings {
 	const struct pidref *root; /* copied; NULL or pid 0 where it is gone already */
-	const char *mark;   /* random: the value of PREVIEWD_TASK_MARK, or NULL */
+	const char *mark;          /* random: the value of PREVIEWD_TASK_MARK, or NULL */
 	const char *cgroup;        /* its cgroup's directory, or NULL */
 	pid_t subreaper;           /* whose children are all of this tree (previewctl run), or 0 */
 };
