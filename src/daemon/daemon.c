@@ -477,6 +477,10 @@ int daemon_new(const struct settings_sources *sources, struct settings *settings
 	d->settings = settings_consume;
 	d->state_dirfd = d->lockfd = -1;
 	umask(0077);
+	if (geteuid() == 0)
+		log_warning("running as root, and would rather not: a user's own daemon "
+			    "(systemctl --user start previewd) can end no more than that user's "
+			    "processes");
 	raise_descriptor_limit();
 
 	d->loop = loop_new();

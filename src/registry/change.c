@@ -44,6 +44,7 @@ bool task_is_named(const struct session *s, const char *task_id, const struct at
 	return false;
 }
 
+/* `s` is NULL where the session is gone, too. */
 static cJSON *not_removed_document(const struct session *s, const char *name)
 {
 	scoped(strbuf_done) struct strbuf hint = strbuf_init(STRBUF_UNLIMITED);
@@ -51,7 +52,7 @@ static cJSON *not_removed_document(const struct session *s, const char *name)
 	cJSON *j = cJSON_CreateObject();
 
 	strbuf_printf(&hint, "nothing is attached as '%s'", name);
-	for (const struct slot *slot = s->slots; slot; slot = slot->next) {
+	for (const struct slot *slot = s ? s->slots : NULL; slot; slot = slot->next) {
 		if (!slot->current)
 			continue;
 		strbuf_printf(&hint, "%s%s", separator, slot->name);
@@ -198,6 +199,20 @@ void registry_task_exited(const char *session_id, const char *task_id, void *reg
 	}
 }
 
+/* The detach that this one waited for is over; it may have failed. */
+static void detach_again(struct registry_op *op)
+{
+	struct session *s = session_find(op->reg, op->session_id);
+	struct slot *slot = s ? slot_find(s, op->attach.name) : NULL;
+
+	if (slot && slot->will_exist && slot->version == op->version) {
+		detach_begin(op, slot, "detach", true);
+		return;
+	}
+	op->result.value = not_removed_document(s, op->attach.name);
+	op_finish(op, 0);
+}
+
 struct registry_op *registry_detach(struct registry *reg, struct principal *principal,
 				    const struct session_ref *ref, const char *name,
 				    registry_done_fn *done, void *arg, struct fault *reterr)
@@ -215,7 +230,15 @@ struct registry_op *registry_detach(struct registry *reg, struct principal *prin
 	slot = slot_find(s, name);
 	if (slot && slot->will_exist)
 		return slot_detach(reg, slot, "detach", principal, done, arg);
+
 	op = op_new(reg, principal, ref, done, arg);
+	if (slot) {
+		/* Somebody detaches it already: who is answered finds it gone. */
+		op->attach.name = xstrdup(name);
+		op->version = slot->version;
+		op_wait_for_slot(op, slot, detach_again);
+		return op;
+	}
 	op->result.value = not_removed_document(s, name);
 	op_finish_later(op, 0);
 	return op;

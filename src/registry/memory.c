@@ -333,6 +333,7 @@ void slot_settle(struct slot *slot)
 	if (slot->pending > 0)
 		return;
 
+	slot_is_quiet(slot);
 	slot->will_exist = slot->current != NULL;
 	slot->will_be_pinned = slot->current && slot->current->record->pinned;
 	if (slot->current)

@@ -16,7 +16,9 @@ LOG_AREA("registry");
 static void op_free(struct registry_op *op)
 {
 	DL_DELETE(op->reg->ops, op);
-	if (op->turn)
+	if (op->waits_for)
+		DL_DELETE2(op->waits_for->waiting, op, wait_prev, wait_next);
+	else if (op->turn)
 		DL_DELETE2(op->reg->turns, op, turn_prev, turn_next);
 	store_commit_free(op->commit);
 	probe_free(op->probe);
@@ -103,6 +105,24 @@ void op_take_turn(struct registry_op *op, op_turn_fn *fn)
 	DL_APPEND2(reg->turns, op, turn_prev, turn_next);
 	if (!timer_is_set(reg->turn_timer))
 		timer_set(reg->turn_timer, 0);
+}
+
+void op_wait_for_slot(struct registry_op *op, struct slot *slot, op_turn_fn *fn)
+{
+	op->turn = fn;
+	op->waits_for = slot;
+	DL_APPEND2(slot->waiting, op, wait_prev, wait_next);
+}
+
+void slot_is_quiet(struct slot *slot)
+{
+	struct registry_op *op;
+
+	while ((op = slot->waiting)) {
+		DL_DELETE2(slot->waiting, op, wait_prev, wait_next);
+		op->waits_for = NULL;
+		op_take_turn(op, op->turn);
+	}
 }
 
 static void on_turn(struct registry_op *op)

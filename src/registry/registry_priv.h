@@ -63,6 +63,7 @@ struct slot {
 	unsigned version; /* grows with each attachment that is handed to the store */
 	bool will_exist;
 	bool will_be_pinned;
+	struct registry_op *waiting; /* until nothing is on its way */
 	struct slot *prev, *next;
 };
 
@@ -209,6 +210,8 @@ struct registry_op {
 	op_apply_fn *apply;
 	op_turn_fn *turn; /* waits for it, in reg->turns */
 	struct registry_op *turn_prev, *turn_next;
+	struct slot *waits_for;
+	struct registry_op *wait_prev, *wait_next;
 	struct registry_op *prev, *next;
 
 	struct session *session; /* while committing */
@@ -314,6 +317,10 @@ int registry_load(struct registry *reg, struct fault *reterr) must_use;
  */
 struct registry_op *op_new(struct registry *reg, struct principal *principal,
 			   const struct session_ref *ref, registry_done_fn *done, void *arg);
+
+/* Its turn comes when nothing is on its way for the slot any more; the slot may be gone by then. */
+void op_wait_for_slot(struct registry_op *op, struct slot *slot, op_turn_fn *fn);
+void slot_is_quiet(struct slot *slot);
 
 /* Those that ask first go first. */
 void op_take_turn(struct registry_op *op, op_turn_fn *fn);
