@@ -104,6 +104,9 @@ char *problem_text(const struct fault *fault);
 /* openapi.c */
 struct bytes *openapi_document(void);
 
+/* snapshot.c: the payload of preview:snapshot as JSON text, which the caller frees. */
+char *snapshot_text(struct api *api, const char *session_id, uint64_t latest_seq);
+
 /* events.c */
 void streams_end(struct api *api);
 void streams_on_token_revoked(const char *token_id, void *api);

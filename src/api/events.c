@@ -202,16 +202,9 @@ static void send_joined(struct stream *s, const char *recovered, uint64_t latest
 
 static void send_snapshot(struct stream *s, uint64_t latest)
 {
-	scoped(json_freep) cJSON *payload = registry_snapshot(s->api->deps.registry, s->session_id);
 	scoped(strbuf_done) struct strbuf b = strbuf_init(STRBUF_UNLIMITED);
-	scoped(freep) char *text = NULL;
-	char ts[CLOCK_TEXT_SIZE];
+	scoped(freep) char *text = snapshot_text(s->api, s->session_id, latest);
 
-	json_add_u64(payload, "seq", latest);
-	json_add_u64(payload, "preview_seq", latest);
-	json_add_string(payload, "epoch", bus_epoch(s->api->deps.bus));
-	json_add_string(payload, "ts", clock_format(clock_realtime(), ts));
-	text = json_print(payload);
 	frame_write(&b, "preview:snapshot", "session", s->session_id, text);
 	send_text(s, strbuf_str(&b));
 }

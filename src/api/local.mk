@@ -7,6 +7,7 @@ libpreviewd_a_SOURCES += \
 	%reldir%/previews.c \
 	%reldir%/reply.c \
 	%reldir%/routes.def \
+	%reldir%/snapshot.c \
 	%reldir%/system.c \
 	%reldir%/tasks.c \
 	%reldir%/tokens.c

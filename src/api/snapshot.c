@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a joiner gets who cannot be told what it missed: all of the session as it is now.
+ */
+#include "api/api_priv.h"
+
+char *snapshot_text(struct api *api, const char *session_id, uint64_t latest_seq)
+{
+	scoped(json_freep) cJSON *payload = registry_snapshot(api->deps.registry, session_id);
+	char ts[CLOCK_TEXT_SIZE];
+
+	json_add_u64(payload, "seq", latest_seq);
+	json_add_u64(payload, "preview_seq", latest_seq);
+	json_add_string(payload, "epoch", bus_epoch(api->deps.bus));
+	json_add_string(payload, "ts", clock_format(clock_realtime(), ts));
+	return json_print(payload);
+}
