@@ -129,57 +129,57 @@ void route_session_end(struct call *call)
 	      &fault);
 }
 
-void route_session_get(struct call *call)
+typedef int session_read_fn(struct registry *reg, const struct principal *principal,
+			    const struct session_ref *ref, cJSON **ret, struct fault *reterr);
+
+static void read_session(struct call *call, session_read_fn *read)
 {
 	scoped(fault_done) struct fault fault = { 0 };
 	struct session_ref ref = call_session(call);
 	cJSON *j = NULL;
-	int r = registry_session_get(call->api->deps.registry, call->principal, &ref, &j, &fault);
+	int r = read(call->api->deps.registry, call->principal, &ref, &j, &fault);
 
 	answer(call, r, j, &fault);
 }
 
+void route_session_get(struct call *call)
+{
+	read_session(call, registry_session_get);
+}
+
 void route_previews_list(struct call *call)
+{
+	read_session(call, registry_list);
+}
+
+typedef int preview_read_fn(struct registry *reg, const struct principal *principal,
+			    const struct session_ref *ref, const char *name, cJSON **ret,
+			    struct fault *reterr);
+
+static void read_preview(struct call *call, preview_read_fn *read)
 {
 	scoped(fault_done) struct fault fault = { 0 };
 	struct session_ref ref = call_session(call);
 	cJSON *j = NULL;
-	int r = registry_list(call->api->deps.registry, call->principal, &ref, &j, &fault);
+	int r = read(call->api->deps.registry, call->principal, &ref, call_param(call, "name"), &j,
+		     &fault);
 
 	answer(call, r, j, &fault);
 }
 
 void route_preview_get(struct call *call)
 {
-	scoped(fault_done) struct fault fault = { 0 };
-	struct session_ref ref = call_session(call);
-	cJSON *j = NULL;
-	int r = registry_get(call->api->deps.registry, call->principal, &ref,
-			     call_param(call, "name"), &j, &fault);
-
-	answer(call, r, j, &fault);
+	read_preview(call, registry_get);
 }
 
 void route_touch(struct call *call)
 {
-	scoped(fault_done) struct fault fault = { 0 };
-	struct session_ref ref = call_session(call);
-	cJSON *j = NULL;
-	int r = registry_touch(call->api->deps.registry, call->principal, &ref,
-			       call_param(call, "name"), &j, &fault);
-
-	answer(call, r, j, &fault);
+	read_preview(call, registry_touch);
 }
 
 void route_why(struct call *call)
 {
-	scoped(fault_done) struct fault fault = { 0 };
-	struct session_ref ref = call_session(call);
-	cJSON *j = NULL;
-	int r = registry_why(call->api->deps.registry, call->principal, &ref,
-			     call_param(call, "name"), &j, &fault);
-
-	answer(call, r, j, &fault);
+	read_preview(call, registry_why);
 }
 
 static void pin(struct call *call, bool pinned)
