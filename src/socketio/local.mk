@@ -1,0 +1,12 @@
+# src/socketio: see src/README.md
+libpreviewd_a_SOURCES += \
+	%reldir%/deadlines.c %reldir%/deadlines.h \
+	%reldir%/engineio.c %reldir%/engineio.h \
+	%reldir%/engineio_packet.c %reldir%/engineio_packet.h \
+	%reldir%/rooms.c %reldir%/rooms.h \
+	%reldir%/socketio.c %reldir%/socketio.h \
+	%reldir%/socketio_packet.c %reldir%/socketio_packet.h
+
+# A server for clients that are not ours: tests/interop/socketio.test.mjs, tests/bench/siobench.c
+check_PROGRAMS += tests/interop/sio-fixture
+EXTRA_DIST += tests/interop/socketio.test.mjs
