@@ -36,7 +36,7 @@ static struct evbuffer *output_of(const struct http_conn *c)
 
 size_t http_conn_waiting(const struct http_conn *c)
 {
-	return c->bev ? evbuffer_get_length(output_of(c)) : 0;
+	return c->bev ? c->held_bytes + evbuffer_get_length(output_of(c)) : 0;
 }
 
 /*
@@ -57,7 +57,7 @@ static size_t send_now(struct http_conn *c, const struct iovec *parts, size_t n)
 	struct msghdr message = { .msg_iov = (struct iovec *)parts, .msg_iovlen = n };
 	ssize_t sent;
 
-	if (http_conn_waiting(c) > 0)
+	if (evbuffer_get_length(output_of(c)) > 0)
 		return 0;
 	c->taken_at = clock_monotonic();
 
@@ -79,6 +79,7 @@ void http_conn_send(struct http_conn *c, const struct iovec *parts, size_t n)
 {
 	size_t sent;
 
+	http_conn_send_held(c);
 	if (!can_send(c))
 		return;
 
@@ -101,20 +102,55 @@ static void drop_reference(const void *data, size_t len, void *arg)
 	bytes_unref(arg);
 }
 
-void http_conn_send_shared(struct http_conn *c, struct bytes *b)
+static void queue_shared(struct http_conn *c, struct bytes *b, size_t sent)
 {
-	struct iovec whole = { .iov_base = b->data, .iov_len = b->len };
-	size_t sent;
-
-	if (!can_send(c))
-		return;
-
-	sent = send_now(c, &whole, 1);
-	if (sent == b->len || !can_send(c))
-		return;
 	c->queued_bytes += b->len - sent;
 	evbuffer_add_reference(output_of(c), b->data + sent, b->len - sent, drop_reference,
 			       bytes_ref(b));
+}
+
+void http_conn_send_held(struct http_conn *c)
+{
+	struct iovec parts[HTTP_HELD_MAX];
+	unsigned n = c->n_held;
+	size_t sent = 0;
+
+	if (n == 0)
+		return;
+	http_server_unhold(c);
+	c->n_held = 0;
+	c->held_bytes = 0;
+	for (unsigned i = 0; i < n; i++)
+		parts[i] = (struct iovec){ c->held[i]->data, c->held[i]->len };
+	if (can_send(c))
+		sent = send_now(c, parts, n);
+
+	for (unsigned i = 0; i < n; i++) {
+		struct bytes *b = c->held[i];
+		size_t skip = sent < b->len ? sent : b->len;
+
+		sent -= skip;
+		if (skip < b->len && can_send(c))
+			queue_shared(c, b, skip);
+		bytes_unref(b);
+	}
+}
+
+void http_conn_send_shared(struct http_conn *c, struct bytes *b)
+{
+	if (!can_send(c))
+		return;
+	if (evbuffer_get_length(output_of(c)) > 0) { /* what is held has gone before */
+		queue_shared(c, b, 0);
+		return;
+	}
+
+	c->held[c->n_held++] = bytes_ref(b);
+	c->held_bytes += b->len;
+	if (c->n_held == 1)
+		http_server_hold(c);
+	if (c->n_held == HTTP_HELD_MAX)
+		http_conn_send_held(c);
 }
 
 /*
@@ -149,6 +185,7 @@ void http_conn_finish(struct http_conn *c, bool linger)
 {
 	if (c->state == HTTP_CONN_CLOSED)
 		return;
+	http_conn_send_held(c);
 	c->linger = linger || evbuffer_get_length(input_of(c)) > 0;
 	c->deadline = USEC_INFINITY; /* the write deadline holds */
 	c->state = HTTP_CONN_FLUSH;
@@ -195,6 +232,7 @@ void http_conn_close(struct http_conn *c)
 	if (c->state == HTTP_CONN_CLOSED)
 		return;
 	c->state = HTTP_CONN_CLOSED;
+	http_conn_send_held(c); /* lets go of it */
 	bufferevent_disable(c->bev, EV_READ | EV_WRITE);
 	http_server_queue(c);
 }
@@ -383,7 +421,7 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 
 static bool takes_nothing(struct http_conn *c, usec_t now)
 {
-	size_t waiting = http_conn_waiting(c);
+	size_t waiting = evbuffer_get_length(output_of(c));
 	uint64_t taken = c->queued_bytes - waiting;
 
 	if (waiting == 0)

@@ -37,6 +37,9 @@
 /* An unread body of at most this is skipped to keep the connection. */
 #define HTTP_SKIP_MAX (64 * 1024)
 
+/* Shared frames a connection gathers until they are sent in one write. */
+#define HTTP_HELD_MAX 8
+
 /* Steps (a head, a piece of a body, 4 KiB of WebSocket) until others have their turn. */
 #define HTTP_STEPS_PER_WAKEUP 32
 
@@ -85,6 +88,11 @@ struct http_conn {
 	uint64_t taken_bytes;
 	usec_t taken_at;
 
+	struct bytes *held[HTTP_HELD_MAX]; /* of http_conn_send_shared(), not yet sent */
+	unsigned n_held;
+	size_t held_bytes;
+	struct http_conn *prev_holding, *next_holding; /* the server's list */
+
 	struct http_request *req;
 	struct http_stream *stream;
 	struct websocket *ws;
@@ -115,6 +123,8 @@ struct http_server {
 	struct http_conn *queue, **queue_end;
 	struct event *queue_event;
 	bool in_queue;
+	struct http_conn *holding;
+	struct event *holding_event;
 	struct timer *tick; /* set only while there are connections */
 
 	bool draining;
@@ -174,8 +184,12 @@ size_t http_conn_waiting(const struct http_conn *c); /* bytes of output */
 
 /* Sends, or queues what the kernel doesn't take now.  The bytes are copied. */
 void http_conn_send(struct http_conn *c, const struct iovec *parts, size_t n);
-/* The same, but what has to wait refers to the shared memory. */
+/*
+ * The same, but what has to wait refers to the shared memory; and it waits, for the end of the turn
+ * at least: what goes to many is mostly followed by more, and together they are one write.
+ */
 void http_conn_send_shared(struct http_conn *c, struct bytes *b);
+void http_conn_send_held(struct http_conn *c);
 
 /* What an answer leaves behind: known when its head is made, done when its end is out. */
 struct http_after {
@@ -198,6 +212,8 @@ static inline usec_t http_deadline(usec_t now, usec_t after)
 
 /* server.c */
 void http_server_queue(struct http_conn *c);
+void http_server_hold(struct http_conn *c);
+void http_server_unhold(struct http_conn *c);
 struct http_limits *http_limits_unref(struct http_limits *limits);
 const char *http_server_date(struct http_server *server);
 void http_server_new_id(struct http_server *server, char ret[static 17]);

@@ -34,6 +34,9 @@ LOG_AREA("http");
 #define TICK         USEC_PER_SEC
 #define ACCEPT_PAUSE (100 * USEC_PER_MSEC)
 
+/* Connections that send what they hold, until sockets have their turn. */
+#define HOLDING_PER_TURN 64
+
 struct http_listener {
 	struct http_server *server;
 	struct evconnlistener *events;
@@ -126,6 +129,44 @@ static void on_queue(evutil_socket_t fd, short what, void *arg)
 		timer_cancel(server->tick);
 		say_empty(server);
 	}
+}
+
+/*
+ * Frames that connections hold.  Some connections at a time, so that events which come in between
+ * find most of their receivers still holding the one before, and go with it.
+ */
+
+static void wake_holding(struct http_server *server)
+{
+	const struct timeval at_once = { 0 };
+
+	event_add(server->holding_event, &at_once);
+}
+
+void http_server_hold(struct http_conn *c)
+{
+	struct http_server *server = c->server;
+
+	if (!server->holding) /* behind what is active in this turn */
+		event_active(server->holding_event, EV_TIMEOUT, 0);
+	DL_APPEND2(server->holding, c, prev_holding, next_holding);
+}
+
+void http_server_unhold(struct http_conn *c)
+{
+	DL_DELETE2(c->server->holding, c, prev_holding, next_holding);
+}
+
+static void on_holding(evutil_socket_t fd, short what, void *arg)
+{
+	struct http_server *server = arg;
+
+	(void)fd;
+	(void)what;
+	for (unsigned i = 0; server->holding && i < HOLDING_PER_TURN; i++)
+		http_conn_send_held(server->holding);
+	if (server->holding)
+		wake_holding(server);
 }
 
 static void on_tick(void *arg)
@@ -370,12 +411,13 @@ struct http_server *http_server_new(struct loop *loop, const struct http_setting
 		.arg = arg,
 		.resume = timer_new(loop, on_resume, server),
 		.queue_event = event_new(loop_base(loop), -1, 0, on_queue, server),
+		.holding_event = event_new(loop_base(loop), -1, 0, on_holding, server),
 		.tick = timer_new(loop, on_tick, server),
 		.queue_end = &server->queue,
 		.scratch = strbuf_init(STRBUF_UNLIMITED), /* ours, never a client's */
 		.random_used = sizeof(server->random),
 	};
-	if (!server->queue_event)
+	if (!server->queue_event || !server->holding_event)
 		abort(); /* out of memory, as in xcalloc() */
 	return server;
 }
@@ -400,6 +442,7 @@ struct http_server *http_server_free(struct http_server *server)
 
 	timer_free(server->resume);
 	event_free(server->queue_event);
+	event_free(server->holding_event);
 	timer_free(server->tick);
 	http_limits_unref(server->limits);
 	strbuf_done(&server->scratch);
