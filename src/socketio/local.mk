@@ -9,4 +9,3 @@ libpreviewd_a_SOURCES += \
 
 # A server for clients that are not ours: tests/interop/socketio.test.mjs, tests/bench/siobench.c
 check_PROGRAMS += tests/interop/sio-fixture
-EXTRA_DIST += tests/interop/socketio.test.mjs

@@ -548,11 +548,19 @@ static struct incoming *incoming_free(struct incoming *in)
 }
 DEFINE_CLEANUP(struct incoming *, incoming_free)
 
+/* Kept as text, which is parsed again when all is there: as cJSON, it would be many times larger.
+ */
 static void wait_for_attachments(struct client *c, const struct socketio_header *h,
 				 const char *text, size_t len)
 {
-	struct incoming *in = xcalloc(1, sizeof(*in));
+	scoped(json_freep) cJSON *data = NULL;
+	struct incoming *in;
 
+	if (socketio_data_decode(h, &data) < 0) {
+		close_bad(c);
+		return;
+	}
+	in = xcalloc(1, sizeof(*in));
 	in->text = bytes_new(text, len);
 	in->bytes = len;
 	in->header = *h;
