@@ -1,6 +1,7 @@
 # A fuzz target is fuzz_NAME.c with a corpus in corpus/NAME.  `make check` replays the corpora;
 # configured with --enable-fuzzing (clang) the same targets are fuzzers: fuzz_NAME corpus/NAME
-FUZZ_TARGETS = %reldir%/fuzz_http_head %reldir%/fuzz_http_chunked
+FUZZ_TARGETS = %reldir%/fuzz_http_head %reldir%/fuzz_http_chunked %reldir%/fuzz_engineio \
+	%reldir%/fuzz_socketio
 
 if FUZZING
 FUZZ_MAIN = %reldir%/fuzz.h
@@ -17,5 +18,9 @@ check_PROGRAMS += $(FUZZ_TARGETS) %reldir%/parse-one
 %canon_reldir%_fuzz_http_head_LDFLAGS = $(FUZZ_LINK)
 %canon_reldir%_fuzz_http_chunked_SOURCES = %reldir%/fuzz_http_chunked.c $(FUZZ_MAIN)
 %canon_reldir%_fuzz_http_chunked_LDFLAGS = $(FUZZ_LINK)
+%canon_reldir%_fuzz_engineio_SOURCES = %reldir%/fuzz_engineio.c $(FUZZ_MAIN)
+%canon_reldir%_fuzz_engineio_LDFLAGS = $(FUZZ_LINK)
+%canon_reldir%_fuzz_socketio_SOURCES = %reldir%/fuzz_socketio.c $(FUZZ_MAIN)
+%canon_reldir%_fuzz_socketio_LDFLAGS = $(FUZZ_LINK)
 
 EXTRA_DIST += %reldir%/corpus tests/vectors
