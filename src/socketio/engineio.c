@@ -695,6 +695,10 @@ static void on_session_request(struct engineio *engine, struct http_request *req
 
 	run_heartbeats(engine);
 	HASH_FIND_STR(engine->sessions, sid, s);
+	if (s && s->polling && s->polling->overflowed) {
+		flush(s);
+		s = NULL;
+	}
 	if (!s) {
 		engineio_refuse(req, ENGINEIO_UNKNOWN_SID, NULL);
 	} else if (over_websocket) {
