@@ -7,13 +7,15 @@
  *	large    100,000 attachments: start, memory, reads
  *	idle     an empty daemon's memory and wake-ups
  *	events   from an attach, or a port that begins to listen, to the client's frame
+ *	socketio fan-out beside the stock Socket.IO server, and memory a client (ours: the fixture
+ *	         of tests/interop, on the daemon's library)
  *
  * Servers run on one core and the load on another, by turns, and the ratio is the median of rounds: the
  * machine is rarely quiet, and what disturbs one disturbs its neighbour too.  Nothing here fails for
  * being slow: a budget that is missed is marked.
  */
 import { execFile, execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
@@ -434,7 +436,69 @@ async function eventRows() {
 	await end(daemon);
 }
 
-const ALL = { attach: attachRows, json: jsonRows, large: largeRows, idle: idleRows, events: eventRows };
+/*
+ * socketio: deliveries a second of CPU, which doesn't depend on what else the machine does.
+ */
+async function socketioRows() {
+	const script = join(HERE, 'sio-server.mjs'); // where its packages are
+
+	if (!existsSync(script))
+		copyFileSync(join(import.meta.dirname, 'sio-server.mjs'), script);
+	const begin = {
+		we: port => start(join(BUILD, 'tests/interop/sio-fixture'), [`port=${port}`,
+			'ping_interval=25000', 'ping_timeout=20000', 'connect_timeout=45000'],
+			{ stdio: ['pipe', 'ignore', 'ignore'] }),
+		they: port => start('node', [script, port], { stdio: 'ignore' }),
+	};
+	const measure = async (who, shape) => {
+		const port = await freePort();
+		const server = begin[who](port);
+
+		server.exited.then(() => server.child.stdin?.destroy());
+		await answers(port);
+		const result = await tool('siobench', [`127.0.0.1:${port}`, server.pid,
+			shape.clients, shape.rooms, 2, shape.rate]);
+
+		await end(server);
+		return result;
+	};
+
+	for (const shape of [
+		{ clients: 100, rooms: 1, rate: 0 },
+		{ clients: 1000, rooms: 1, rate: 0, least: 2.5 },
+		{ clients: 5000, rooms: 1, rate: 0, least: 3, memory: true },
+		{ clients: 1000, rooms: 200, rate: 2000 },
+	]) {
+		const rounds = [];
+
+		for (let i = 0; i < ROUNDS; i++) {
+			const round = {};
+
+			for (const who of i % 2 ? ['we', 'they'] : ['they', 'we'])
+				round[who] = await measure(who, shape);
+			rounds.push(round);
+		}
+		const of = (who, field) => median(rounds.map(r => r[who][field]));
+		const ratio = median(rounds.map(r => r.they.cpu_us / r.we.cpu_us));
+		const name = shape.rooms > 1 ? `${shape.rooms} rooms x ${shape.clients / shape.rooms}, ` +
+			`${whole(shape.rate)}/s` : `fan-out to ${whole(shape.clients)}`;
+
+		row(`${name}: CPU each`, `${of('we', 'cpu_us').toFixed(2)} us`,
+			`socket.io ${of('they', 'cpu_us').toFixed(2)} us: ${times(ratio)}`,
+			`${shape.least ? `>= ${shape.least} x; ` : ''}${whole(of('we', 'per_second'))}/s ` +
+			`(${whole(of('they', 'per_second'))}), p99 ${milliseconds(of('we', 'p99_us'))} ` +
+			`(${milliseconds(of('they', 'p99_us'))})`, ratio >= (shape.least ?? 0));
+		if (!shape.memory)
+			continue;
+		const [ours, theirs] = [of('we', 'client_bytes'), of('they', 'client_bytes')];
+
+		row('memory an idle client', `${whole(ours)} B`, `socket.io ${whole(theirs)} B: 1/${(theirs / ours).toFixed(1)}`,
+			'<= 1/5', ours <= theirs / 5);
+	}
+}
+
+const ALL = { attach: attachRows, json: jsonRows, large: largeRows, idle: idleRows, events: eventRows,
+	      socketio: socketioRows };
 
 async function main() {
 	const wanted = positionals.length ? positionals : Object.keys(ALL);
