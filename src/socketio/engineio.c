@@ -374,6 +374,8 @@ static void close_polling(struct eio_session *s, enum eio_reason why)
 	deadline_set(engine->ends, &s->heartbeat);
 	if (p->probe)
 		link_drop(STEAL(p->probe), why);
+	if (p->post)
+		engineio_refuse(STEAL(p->post), ENGINEIO_UNKNOWN_SID, NULL);
 	if (engine->ops->on_closed)
 		engine->ops->on_closed(s, why, engine->arg);
 	flush(s);

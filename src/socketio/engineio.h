@@ -46,7 +46,7 @@ enum eio_reason {
 /* "transport close" and such, for logs. */
 const char *eio_reason_name(enum eio_reason why);
 
-/* A session may be closed from inside any of these; it is valid until on_closed returns. */
+/* A session may be closed from inside on_message; it is valid until on_closed returns. */
 struct engineio_ops {
 	/*
 	 * A session begins with this request.  False refuses it, 403; nothing else is called then.

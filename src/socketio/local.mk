@@ -7,7 +7,8 @@ libpreviewd_a_SOURCES += \
 	%reldir%/socketio.c %reldir%/socketio.h \
 	%reldir%/socketio_packet.c %reldir%/socketio_packet.h
 
-UNIT_TESTS += tests/unit/test_socketio_packet tests/unit/test_socketio_parts
+UNIT_TESTS += tests/unit/test_socketio tests/unit/test_socketio_packet \
+	tests/unit/test_socketio_parts
 
 # A server for clients that are not ours: tests/interop/socketio.test.mjs, tests/bench/siobench.c
 check_PROGRAMS += tests/interop/sio-fixture
