@@ -8,6 +8,7 @@
 
 #include "api/api_priv.h"
 #include "base/mem.h"
+#include "socketio/socketio.h"
 
 const struct route routes[] = {
 #define ROUTE(id, method, pattern, access, scopes, fields, summary) \
@@ -17,6 +18,14 @@ const struct route routes[] = {
 };
 
 const size_t n_routes = ARRAY_SIZE(routes);
+
+static void on_token_revoked(const char *token_id, void *arg)
+{
+	struct api *api = arg;
+
+	streams_on_token_revoked(api, token_id);
+	viewers_on_token_revoked(api, token_id);
+}
 
 int api_new(const struct api_deps *deps, const struct settings *settings, struct api **ret,
 	    struct fault *reterr)
@@ -36,7 +45,8 @@ int api_new(const struct api_deps *deps, const struct settings *settings, struct
 	r = api_reload(api, settings, reterr);
 	if (r < 0)
 		return r;
-	auth_on_revoked(deps->auth, streams_on_token_revoked, api);
+	socketio_begin(api);
+	auth_on_revoked(deps->auth, on_token_revoked, api);
 
 	*ret = STEAL(api);
 	return 0;
@@ -47,6 +57,7 @@ struct api *api_free(struct api *api)
 	if (!api)
 		return NULL;
 
+	socketio_end(api);
 	streams_end(api);
 	http_router_free(api->router);
 	guard_done(api);
@@ -62,10 +73,12 @@ int api_reload(struct api *api, const struct settings *settings, struct fault *r
 	if (r < 0)
 		return r;
 	api->settings = settings;
+	socketio_reload(api);
 	return 0;
 }
 
 void api_drain(struct api *api)
 {
 	api->draining = true;
+	socketio_drain(api->socketio);
 }

@@ -40,6 +40,7 @@ extern const struct json_field token_fields[];
 #undef ROUTE
 
 struct stream;
+struct viewer;
 
 struct api {
 	struct api_deps deps;
@@ -50,7 +51,9 @@ struct api {
 	char *public_origin; /* of server.public_base_url: "https://preview.example.org", or NULL */
 	struct bytes *openapi;
 	struct stream *streams;
-	size_t n_streams;
+	struct socketio *socketio;
+	struct viewer *viewers; /* sockets of Socket.IO */
+	size_t n_streams;       /* and Socket.IO's clients */
 	usec_t started;
 	bool draining;
 };
@@ -79,6 +82,8 @@ struct session_ref call_session(const struct call *call);
 int call_query(struct call *call, const char *name, char **ret, struct fault *reterr) must_use;
 int call_authenticate(struct api *api, struct http_request *req, struct principal **ret,
 		      struct fault *reterr) must_use;
+/* The token of the Authorization field; NULL where there is none. */
+int bearer_of(const struct http_request *req, const char **ret, struct fault *reterr) must_use;
 int call_authorize(const struct route *route, const struct principal *principal,
 		   struct fault *reterr) must_use;
 struct call *call_free(struct call *call);
@@ -108,5 +113,25 @@ struct bytes *openapi_document(void);
 char *snapshot_text(struct api *api, const char *session_id, uint64_t latest_seq);
 
 /* events.c */
+/* The row whose scopes let one follow events, over whichever transport. */
+const struct route *stream_route(void);
+/* What a client missed: as many as the journal says, which was sized at the daemon's start. */
+struct missed {
+	struct event **events;
+	size_t n, capacity;
+};
+/* A subscription_fn for bus_recover(): keeps the event in the struct missed at `arg`. */
+void missed_keep(struct event *e, void *arg);
+void missed_done(struct missed *m);
+/* Whether there may be one more; every transport's are counted together. */
+int streams_admit(const struct api *api, struct fault *reterr) must_use;
 void streams_end(struct api *api);
-void streams_on_token_revoked(const char *token_id, void *api);
+void streams_on_token_revoked(struct api *api, const char *token_id);
+
+/* socketio.c */
+bool socketio_is_path(const char *path);
+void socketio_request(struct api *api, struct http_request *req);
+void socketio_begin(struct api *api);
+void socketio_end(struct api *api);
+void socketio_reload(struct api *api);
+void viewers_on_token_revoked(struct api *api, const char *token_id);

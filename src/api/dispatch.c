@@ -62,7 +62,7 @@ int call_query(struct call *call, const char *name, char **ret, struct fault *re
 
 /* "Authorization: Bearer …" (RFC 6750 section 2.1), and nowhere else: a token in a URL is logged.
  */
-static int bearer_of(struct http_request *req, const char **ret, struct fault *reterr)
+int bearer_of(const struct http_request *req, const char **ret, struct fault *reterr)
 {
 	static const char scheme[] = "Bearer ";
 	const char *value = http_request_header(req, "Authorization");
@@ -233,6 +233,10 @@ void api_on_request(struct http_request *req, void *arg)
 
 	if (guard_check(api, req, &fault) < 0) {
 		api_refuse(req, &fault);
+		return;
+	}
+	if (socketio_is_path(http_request_path(req))) {
+		socketio_request(api, req);
 		return;
 	}
 	if (match(api, req, &found, &fault) < 0) {

@@ -169,13 +169,7 @@ static void on_event(struct event *e, void *arg)
 	}
 }
 
-/* What a client missed: as many as the journal says, which was sized at the daemon's start. */
-struct missed {
-	struct event **events;
-	size_t n, capacity;
-};
-
-static void keep(struct event *e, void *arg)
+void missed_keep(struct event *e, void *arg)
 {
 	struct missed *m = arg;
 
@@ -184,6 +178,14 @@ static void keep(struct event *e, void *arg)
 		m->events = xrealloc(m->events, m->capacity * sizeof(*m->events));
 	}
 	m->events[m->n++] = event_ref(e);
+}
+
+void missed_done(struct missed *m)
+{
+	for (size_t i = 0; i < m->n; i++)
+		event_unref(m->events[i]);
+	free(STEAL(m->events));
+	m->n = 0;
 }
 
 static void send_joined(struct stream *s, const char *recovered, uint64_t latest)
@@ -215,7 +217,7 @@ static void join(struct stream *s)
 	struct bus *bus = s->api->deps.bus;
 	uint64_t latest = s->session_id ? bus_latest_seq(bus, s->session_id) : 0;
 	enum bus_recovery recovery = BUS_SNAPSHOT;
-	struct missed missed = { 0 };
+	scoped(missed_done) struct missed missed = { 0 };
 
 	if (!s->session_id) {
 		send_joined(s, "nothing_missed", 0);
@@ -224,15 +226,13 @@ static void join(struct stream *s)
 	}
 
 	if (s->has_since)
-		recovery = bus_recover(bus, s->session_id, s->since, s->epoch, keep, &missed);
+		recovery =
+			bus_recover(bus, s->session_id, s->since, s->epoch, missed_keep, &missed);
 	send_joined(s, bus_recovery_text(recovery), latest);
 	if (recovery == BUS_SNAPSHOT)
 		send_snapshot(s, latest);
-	for (size_t i = 0; i < missed.n; i++) {
+	for (size_t i = 0; i < missed.n; i++)
 		on_event(missed.events[i], s);
-		event_unref(missed.events[i]);
-	}
-	free(missed.events);
 	if (!s->closing)
 		s->subscription = bus_subscribe(bus, s->session_id, on_event, s);
 }
@@ -274,7 +274,7 @@ static void authenticated(struct stream *s, struct principal *principal_take)
 	join(s);
 }
 
-static const struct route *stream_route(void)
+const struct route *stream_route(void)
 {
 	for (size_t i = 0; i < n_routes; i++) {
 		if (routes[i].handler == route_ws_events)
@@ -457,6 +457,20 @@ static int read_query(struct call *call, struct stream *s, struct fault *reterr)
 	return read_filters(call, s, reterr);
 }
 
+int streams_admit(const struct api *api, struct fault *reterr)
+{
+	int r;
+
+	if (api->draining)
+		return fault_set(reterr, FAULT_DRAINING, "the daemon is shutting down");
+	if (api->n_streams < api->settings->events_streams_max)
+		return 0;
+	r = fault_set(reterr, FAULT_TOO_MANY_STREAMS, "%zu event streams are open already",
+		      api->n_streams);
+	reterr->retry_after_seconds = 5;
+	return r;
+}
+
 static struct stream *stream_new(struct api *api)
 {
 	struct stream *s = xcalloc(1, sizeof(*s));
@@ -480,16 +494,8 @@ void route_ws_events(struct call *call)
 		fault_set(&fault, FAULT_UPGRADE_REQUIRED, "connect to /ws/events as a WebSocket");
 		goto refused;
 	}
-	if (api->draining) {
-		fault_set(&fault, FAULT_DRAINING, "the daemon is shutting down");
+	if (streams_admit(api, &fault) < 0)
 		goto refused;
-	}
-	if (api->n_streams >= api->settings->events_streams_max) {
-		fault_set(&fault, FAULT_TOO_MANY_STREAMS, "%zu event streams are open already",
-			  api->n_streams);
-		fault.retry_after_seconds = 5;
-		goto refused;
-	}
 
 	s = stream_new(api);
 	if (read_query(call, s, &fault) < 0 || (principal && may_follow(s, principal, &fault) < 0))
@@ -515,9 +521,8 @@ refused:
 	api_reply_fault(call, &fault);
 }
 
-void streams_on_token_revoked(const char *token_id, void *arg)
+void streams_on_token_revoked(struct api *api, const char *token_id)
 {
-	struct api *api = arg;
 	struct stream *s;
 
 	DL_FOREACH(api->streams, s)

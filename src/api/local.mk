@@ -8,6 +8,7 @@ libpreviewd_a_SOURCES += \
 	%reldir%/reply.c \
 	%reldir%/routes.def \
 	%reldir%/snapshot.c \
+	%reldir%/socketio.c \
 	%reldir%/system.c \
 	%reldir%/tasks.c \
 	%reldir%/tokens.c

@@ -25,12 +25,15 @@ struct event *event_unref(struct event *e)
 	free(e->entity_id);
 	bytes_unref(e->payload);
 	bytes_unref(e->ws_frame);
+	for (size_t i = 0; i < EVENT_SIO_FRAMES_; i++)
+		bytes_unref(e->sio_frames[i]);
 	free(e);
 	return NULL;
 }
 
 size_t event_size(const struct event *e)
 {
-	/* The frame, made once somebody listens, is the payload and a little more. */
-	return sizeof(*e) + 2 * e->payload->len + 128;
+	/* A frame, made once somebody listens, is the payload and a little more.  Counted before it
+	 * is known who will listen, so as if all did. */
+	return sizeof(*e) + (2 + EVENT_SIO_FRAMES_) * (e->payload->len + 128);
 }

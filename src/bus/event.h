@@ -8,6 +8,14 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 
+/* The forms an event has in Socket.IO. */
+enum event_sio_frame {
+	EVENT_SIO_PLAIN,    /* in the namespace "/": under its own name, with its payload */
+	EVENT_SIO_ENVELOPE, /* in "/events": as "event", in an envelope */
+	EVENT_SIO_NAMED,    /* in "/events", some types also: under its own name */
+	EVENT_SIO_FRAMES_,
+};
+
 /*
  * Something that happened in a session: immutable, shared by reference, serialised once.
  */
@@ -24,8 +32,9 @@ struct event {
 	struct bytes
 		*payload; /* a JSON object, with session_id, app_id, preview_seq and ts in it */
 
-	/* The whole frame of /ws/events, made by the transport when first wanted. */
-	struct bytes *ws_frame;
+	/* Whole frames, each made by its transport when first wanted. */
+	struct bytes *ws_frame;                      /* of /ws/events */
+	struct bytes *sio_frames[EVENT_SIO_FRAMES_]; /* of Socket.IO */
 };
 
 struct event *event_ref(struct event *e);

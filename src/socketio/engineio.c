@@ -912,6 +912,11 @@ struct engineio *engineio_free(struct engineio *engine)
 	return NULL;
 }
 
+void engineio_set_output_max(struct engineio *engine, size_t output_max)
+{
+	engine->set.output_max = output_max;
+}
+
 void engineio_drain(struct engineio *engine)
 {
 	struct eio_session *s, *next;

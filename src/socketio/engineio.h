@@ -72,6 +72,9 @@ DEFINE_CLEANUP(struct engineio *, engineio_free)
 /* Takes over a request of any method, from http_server's on_head. */
 void engineio_on_request(struct engineio *engine, struct http_request *req);
 
+/* For polling, from here on. */
+void engineio_set_output_max(struct engineio *engine, size_t output_max);
+
 /* Closes every session such that a stock client comes back; new ones are answered 503. */
 void engineio_drain(struct engineio *engine);
 

@@ -194,6 +194,20 @@ int sio_emit(struct sio_socket *s, const char *name, const char *args, size_t le
 	return sio_send(s, p);
 }
 
+struct bytes *sio_frame_event(const char *nsp, const char *name, const char *args, size_t len)
+{
+	scoped(sio_packet_unrefp) struct sio_packet *p = sio_packet_event(nsp, name, args, len);
+
+	return bytes_ref(p->frames[0]);
+}
+
+int sio_send_frame(struct sio_socket *s, struct bytes *frame)
+{
+	if (s->state != SOCKET_CONNECTED || !s->client->session)
+		return -EPIPE;
+	return eio_send_frame(s->client->session, frame);
+}
+
 int sio_ack_binary(struct sio_socket *s, uint64_t ack_id, const char *args, size_t len,
 		   struct bytes *const *attachments, unsigned n)
 {
@@ -707,6 +721,11 @@ struct socketio *socketio_free(struct socketio *server)
 void socketio_on_request(struct socketio *server, struct http_request *req)
 {
 	engineio_on_request(server->engine, req);
+}
+
+void socketio_set_output_max(struct socketio *server, size_t output_max)
+{
+	engineio_set_output_max(server->engine, output_max);
 }
 
 void socketio_drain(struct socketio *server)

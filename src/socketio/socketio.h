@@ -83,6 +83,9 @@ DEFINE_CLEANUP(struct socketio *, socketio_free)
 /* For the path /socket.io/: see engineio_on_request() for what is left to the caller. */
 void socketio_on_request(struct socketio *server, struct http_request *req);
 
+/* The engine's output_max from here on. */
+void socketio_set_output_max(struct socketio *server, size_t output_max);
+
 /* Closes every transport, so that the clients come back, and opens no more. */
 void socketio_drain(struct socketio *server);
 
@@ -124,6 +127,12 @@ typedef void sio_ack_fn(struct sio_socket *s, const cJSON *args, void *arg);
 /* -EDQUOT when acks_max are awaited already.  After 0, `fn` is called once. */
 int sio_emit_ack(struct sio_socket *s, const char *name, const char *args, size_t len,
 		 sio_ack_fn *fn, void *arg) must_use;
+
+/*
+ * The same as bytes, for events without attachments: for who keeps them with something of its own.
+ */
+struct bytes *sio_frame_event(const char *nsp, const char *name, const char *args, size_t len);
+int sio_send_frame(struct sio_socket *s, struct bytes *frame);
 
 /* Acknowledges an event of the client; attachments as above. */
 int sio_ack(struct sio_socket *s, uint64_t ack_id, const char *args, size_t len);
