@@ -53,13 +53,14 @@ static int write_text(const char *directory, const char *name, const char *text)
 	return write(fd, text, strlen(text)) < 0 ? -errno : 0;
 }
 
-/* The line "0::/path" of /proc/self/cgroup: that of the unified hierarchy. */
-static char *own_path(void)
+/* The line "0::/path" of /proc/PID/cgroup: that of the unified hierarchy. */
+static char *path_of(pid_t pid)
 {
+	scoped(freep) char *file = xasprintf("/proc/%d/cgroup", (int)pid);
 	scoped(freep) char *text = NULL;
 	char *position, *line;
 
-	if (read_text("", "/proc/self/cgroup", &text) < 0)
+	if (read_text("", file, &text) < 0)
 		return NULL;
 	for (line = strtok_r(text, "\n", &position); line; line = strtok_r(NULL, "\n", &position))
 		if (strncmp(line, "0::/", 4) == 0)
@@ -90,10 +91,10 @@ static char *directory_in_mount(const char *line, const char *path)
 	return xasprintf("%s%s", point, strcmp(path, "/") == 0 ? "" : path);
 }
 
-/* The directory of the daemon's own group, wherever the hierarchy is mounted; NULL if nowhere. */
-static char *own_directory(void)
+/* The directory of a process' group, wherever the hierarchy is mounted; NULL if nowhere. */
+static char *directory_of(pid_t pid)
 {
-	scoped(freep) char *path = own_path();
+	scoped(freep) char *path = path_of(pid);
 	scoped(freep) char *mounts = NULL;
 	char *position, *line;
 
@@ -169,7 +170,7 @@ static int enter_leaf(const char *base)
 
 int cgroups_new(struct cgroups **ret)
 {
-	scoped(freep) char *own = own_directory();
+	scoped(freep) char *own = directory_of(getpid());
 	struct cgroups *c;
 	char *slash;
 	int r = 0;
@@ -239,6 +240,43 @@ int cgroup_make(struct cgroups *c, const char *name, char **ret_path)
 	}
 	*ret_path = other ? STEAL(other) : STEAL(path);
 	return 0;
+}
+
+char *cgroup_run_name(const char *task_id)
+{
+	return xasprintf("previewd-run-%s.scope", task_id);
+}
+
+int cgroup_of(pid_t pid, char **ret_path)
+{
+	char *path = directory_of(pid);
+
+	if (!path)
+		return -EOPNOTSUPP;
+	*ret_path = path;
+	return 0;
+}
+
+int cgroup_of_run(pid_t pid, const char *task_id, char **ret_path)
+{
+	scoped(freep) char *wanted = cgroup_run_name(task_id);
+	scoped(freep) char *path = NULL;
+	int r = cgroup_of(pid, &path);
+
+	if (r < 0)
+		return r;
+	if (strcmp(strrchr(path, '/') + 1, wanted) != 0)
+		return -ENOENT;
+	*ret_path = STEAL(path);
+	return 0;
+}
+
+bool cgroup_has(const char *path, pid_t pid)
+{
+	scoped(freep) char *own = directory_of(pid);
+	const size_t len = strlen(path);
+
+	return own && strncmp(own, path, len) == 0 && (own[len] == '/' || own[len] == '\0');
 }
 
 static int add_pids(const char *path, pid_t **pids, size_t *n)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -22,6 +23,21 @@ DEFINE_CLEANUP(struct cgroups *, cgroups_free)
 /* Makes a group; `ret_path` is its directory, the caller's.  `name` is made safe, and unlike that
  * of any group there is. */
 int cgroup_make(struct cgroups *c, const char *name, char **ret_path) must_use;
+
+/*
+ * previewctl run has its command put into a group of its own where somebody can: by this name (the
+ * caller's) it is known to be that task's and nobody else's.
+ */
+char *cgroup_run_name(const char *task_id);
+
+/* The directory of the group a process is in, the caller's: -EOPNOTSUPP where it can't be seen from
+ * here. */
+int cgroup_of(pid_t pid, char **ret_path) must_use;
+
+/* The same, but -ENOENT where that is not the one made for the task: any other is shared. */
+int cgroup_of_run(pid_t pid, const char *task_id, char **ret_path) must_use;
+
+bool cgroup_has(const char *path, pid_t pid); /* in it or below it */
 
 /* The pids in it and below it, zombies included, in a new array that the caller frees. */
 int cgroup_processes(const char *path, pid_t **ret, size_t *ret_n) must_use;

@@ -128,6 +128,31 @@ static void the_daemon_moves_into_a_leaf_and_finds_itself_there_again(void **sta
 	assert_int_equal(cgroup_kill(leaf), -EPERM);
 }
 
+static void a_group_of_a_run_is_known_by_its_name_alone(void **state)
+{
+	scoped(cgroups_freep) struct cgroups *c = enter();
+	scoped(freep) char *name = cgroup_run_name("abc");
+	scoped(freep) char *group = xasprintf("%s/%s", delegated, name);
+	scoped(freep) char *found = NULL, *none = NULL;
+
+	(void)state;
+	(void)c;
+	assert_int_equal(cgroup_of_run(getpid(), "abc", &none), -ENOENT);
+	assert_int_equal(mkdir(group, 0755), 0);
+	write_file(group, "cgroup.procs", "0");
+	assert_int_equal(cgroup_of_run(getpid(), "abc", &found), 0);
+	assert_string_equal(found, group);
+	assert_int_equal(cgroup_of_run(getpid(), "ab", &none), -ENOENT);
+	assert_int_equal(cgroup_of_run(getpid(), "", &none), -ENOENT);
+	assert_true(cgroup_has(group, getpid()));
+	assert_true(cgroup_has(delegated, getpid()));
+	assert_false(cgroup_has(group, 1));
+	group[strlen(group) - 1] = '\0'; /* "...scop": no group, though the name begins so */
+	assert_false(cgroup_has(group, getpid()));
+	write_file(home, "cgroup.procs", "0");
+	assert_int_equal(cgroup_remove(found), 0);
+}
+
 static void names_are_made_safe_and_no_two_share_a_group(void **state)
 {
 	scoped(cgroups_freep) struct cgroups *c = enter();
@@ -306,6 +331,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		proc_test(a_group_that_nobody_gave_us_is_left_alone),
 		proc_test(the_daemon_moves_into_a_leaf_and_finds_itself_there_again),
+		proc_test(a_group_of_a_run_is_known_by_its_name_alone),
 		proc_test(names_are_made_safe_and_no_two_share_a_group),
 		proc_test(a_child_is_born_into_its_group_and_the_kill_is_exact),
 		proc_test(one_write_kills_all_below),
