@@ -403,6 +403,8 @@ struct tasks_op *tasks_add(struct tasks *tasks, const struct principal *principa
 	t->port = params->port;
 	if (kind == TASK_KIND_STARTED && !t->cwd)
 		t->cwd = xstrdup(getenv("HOME") ? getenv("HOME") : "/");
+	if (kind == TASK_KIND_REGISTERED && cgroup_of_run(root.pid, t->task_id, &t->cgroup) < 0)
+		t->cgroup = NULL;
 	if (params->subreaper && pidref_of(peer->pid, &t->reaper) < 0)
 		t->reaper = PIDREF_NONE;
 	return begin_add(tasks, t, params->env, done, arg);

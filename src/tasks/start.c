@@ -132,12 +132,11 @@ static void on_exit_of_child(struct child *c, int code, int signo, void *arg)
 /* A group makes the kill exact; a task goes without where there is none to be had. */
 static void make_cgroup(struct task *t)
 {
-	scoped(freep) char *name = xasprintf("task-%s", t->mark);
 	int r;
 
 	if (!t->tasks->deps.cgroups)
 		return;
-	r = cgroup_make(t->tasks->deps.cgroups, name, &t->cgroup);
+	r = cgroup_make(t->tasks->deps.cgroups, t->mark, &t->cgroup);
 	if (r < 0)
 		log_warning_errno(r, "session '%s': task '%s': no cgroup, going on without",
 				  t->session_id, t->task_id);

@@ -371,7 +371,8 @@ void task_has_ended(struct task *t)
 	log_end(t);
 	task_watch_stop(t);
 	task_let_go(t);
-	if (t->cgroup && !t->left) {
+	/* That of a registered task is its maker's to remove. */
+	if (t->cgroup && t->kind == TASK_KIND_STARTED && !t->left) {
 		int r = cgroup_remove(t->cgroup);
 
 		if (r < 0 && r != -ENOENT)

@@ -241,7 +241,7 @@ bool tasks_have_process(struct tasks *tasks, const char *session_id, const char 
 		if (is_that(&t->root, &p) || (up != pid && is_that(&t->reaper, &p)))
 			return true;
 	}
-	return has_mark(t, pid);
+	return has_mark(t, pid) || (t->cgroup && cgroup_has(t->cgroup, pid));
 }
 
 /*
