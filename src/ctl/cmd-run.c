@@ -21,6 +21,7 @@
 #include "ctl/foreground.h"
 #include "ctl/output.h"
 #include "ctl/portfinder.h"
+#include "ctl/scope.h"
 #include "loop/jobs.h"
 #include "loop/loop.h"
 
@@ -77,6 +78,19 @@ struct run {
 /*
  * Before and after.
  */
+
+/* The group is named after the task, and the daemon looks for it when the task is registered. */
+static void make_group(struct run *run)
+{
+	char id[TASK_ID_LENGTH + 1];
+	char *cgroup;
+
+	random_label(id, TASK_ID_LENGTH);
+	run->task_id = xstrdup(id);
+	if (scope_make(foreground_pid(run->command), id, &cgroup) >= 0)
+		foreground_set_cgroup(run->command, cgroup);
+}
+
 static int register_task(struct run *run, struct problem *reterr)
 {
 	scoped(freep) char *path = ctl_path(run->ctl, "/tasks", NULL, reterr);
@@ -87,14 +101,10 @@ static int register_task(struct run *run, struct problem *reterr)
 
 	if (!path || !client)
 		return -1;
+	json_add_string(body, "task_id", run->task_id);
 	/* Another machine's daemon can end nothing here: it has the id, to name it by. */
 	if (remote) {
-		char id[TASK_ID_LENGTH + 1];
-
-		random_label(id, TASK_ID_LENGTH);
 		run->is_remote = true;
-
-		json_add_string(body, "task_id", id);
 	} else {
 		json_add_u64(body, "pid", (uint64_t)foreground_pid(run->command));
 		cJSON_AddTrueToObject(body, "subreaper");
@@ -103,10 +113,6 @@ static int register_task(struct run *run, struct problem *reterr)
 		json_add_u64(body, "port", run->ctl->values[PORT].number);
 	if (ctl_call(run->ctl, "POST", path, body, &task, reterr) < 0)
 		return -1;
-	if (!json_string(task, "task_id"))
-		return problem_set(reterr, EXIT_FAILED, "bad_answer",
-				   "the answer has no task_id in it");
-	run->task_id = xstrdup(json_string(task, "task_id"));
 	run->mark = xstrdup_null(json_string(task, "mark"));
 	return 0;
 }
@@ -301,7 +307,7 @@ static void on_grace(void *arg)
 {
 	struct run *run = arg;
 
-	foreground_signal(SIGKILL);
+	foreground_signal(run->command, SIGKILL);
 	timer_set(run->grace, LOOK_EVERY); /* what was born meanwhile */
 }
 
@@ -310,7 +316,7 @@ static void end_tree(struct run *run)
 	timer_cancel(run->look);
 	if (timer_is_set(run->grace))
 		return;
-	foreground_signal(SIGTERM);
+	foreground_signal(run->command, SIGTERM);
 	timer_set(run->grace, GRACE);
 }
 
@@ -334,7 +340,7 @@ static void on_signal(int signo, void *arg)
 	if (++run->n_signals == 1)
 		end_tree(run);
 	else
-		foreground_signal(SIGKILL);
+		foreground_signal(run->command, SIGKILL);
 }
 
 static int take_signals(struct run *run)
@@ -399,8 +405,10 @@ static int run_command(struct ctl *ctl)
 		return ctl_fail(ctl, &problem);
 	ctl->client = client_free(ctl->client); /* its connection is nothing for the command */
 
-	if (foreground_new(ctl->args, &run.command, &problem) < 0 ||
-	    register_task(&run, &problem) < 0 || supervise(&run, &problem) < 0)
+	if (foreground_new(ctl->args, &run.command, &problem) < 0)
+		return ctl_fail(ctl, &problem);
+	make_group(&run);
+	if (register_task(&run, &problem) < 0 || supervise(&run, &problem) < 0)
 		return ctl_fail(ctl, &problem);
 	if (run.attached)
 		detach(&run);
@@ -423,6 +431,9 @@ const struct ctl_command cmd_run = {
 		"When the command ends, what it left running is ended, too, the preview is "
 		"detached, and the exit code is the command's: 128 and the signal where one ended "
 		"it. When the preview is detached, the command is ended.\n\n"
+		"Where a systemd of the user's is running, the command has a scope of its own "
+		"there, "
+		"previewd-run-TASK.scope, and what is ended is ended by that.\n\n"
 		"The daemon must be running: without it nothing is begun.",
 	.exec = run_command,
 };

@@ -16,6 +16,7 @@
 
 #include "base/mem.h"
 #include "base/strbuf.h"
+#include "proc/cgroup.h"
 #include "proc/pidref.h"
 
 #define NOT_FOUND     127 /* as of a shell */
@@ -28,6 +29,7 @@ struct foreground {
 	bool has_terminal; /* stdin is one, and ours to give */
 	bool has_ended;
 	int status;
+	char *cgroup; /* NULL: none of its own */
 };
 
 /* A background process that gives the terminal away is stopped by SIGTTOU, if it doesn't ignore it.
@@ -164,12 +166,21 @@ int foreground_exit_code(const struct foreground *f)
 	return WIFSIGNALED(f->status) ? 128 + WTERMSIG(f->status) : WEXITSTATUS(f->status);
 }
 
-int foreground_signal(int signal)
+void foreground_set_cgroup(struct foreground *f, char *path_take)
+{
+	free(f->cgroup);
+	f->cgroup = path_take;
+}
+
+int foreground_signal(const struct foreground *f, int signal)
 {
 	scoped(freep) struct process *all = NULL;
 	size_t n = 0;
 	int n_found = 0;
 
+	/* At once, while it forks as it likes; the walk is for what has left the group. */
+	if (signal == SIGKILL && f->cgroup)
+		(void)!cgroup_kill(f->cgroup);
 	if (processes_read(&all, &n) < 0)
 		return 0;
 	for (size_t i = 0; i < n; i++) {
@@ -197,6 +208,7 @@ struct foreground *foreground_free(struct foreground *f)
 		if (f->pid > 0)
 			waitpid(f->pid, NULL, 0);
 	}
+	free(f->cgroup);
 	free(f);
 	return NULL;
 }

@@ -31,8 +31,11 @@ int foreground_reap(struct foreground *f);
 bool foreground_has_ended(const struct foreground *f); /* the command itself */
 int foreground_exit_code(const struct foreground *f);  /* its own, or 128 and the signal */
 
+/* Takes the cgroup's directory: all in it is the command's, and SIGKILL goes by it. */
+void foreground_set_cgroup(struct foreground *f, char *path_take);
+
 /* To everything beneath us.  How many there are. */
-int foreground_signal(int signal);
+int foreground_signal(const struct foreground *f, int signal);
 
 /* Takes the terminal back.  A command that was never let go ends. */
 struct foreground *foreground_free(struct foreground *f);

@@ -31,6 +31,7 @@ libpreviewd_a_SOURCES += \
 	%reldir%/portfinder.c %reldir%/portfinder.h \
 	%reldir%/previews.c %reldir%/previews.h \
 	%reldir%/problem.c %reldir%/problem.h \
+	%reldir%/scope.c %reldir%/scope.h \
 	%reldir%/suggest.c %reldir%/suggest.h \
 	%reldir%/usage.c %reldir%/usage.h \
 	%reldir%/ws.c %reldir%/ws.h

@@ -115,6 +115,25 @@ test("what the command leaves running ends with it", async (t) => {
 	assert.equal(is_alive(pid), false);
 });
 
+// What stands where the user's systemd is asked for a scope.
+for (const [what, script] of [
+	["refuses", "exit 1"],
+	["does not answer", "exec sleep 1000"],
+	["says yes and does nothing", "exit 0"],
+])
+	test(`a manager of scopes that ${what} costs the command nothing`, async (t) => {
+		const d = await start(t);
+		const dir = temp_dir(t);
+		fs.mkdirSync(path.join(dir, "systemd"));
+		for (const socket of ["systemd/private", "bus"]) fs.writeFileSync(path.join(dir, socket), "");
+		fs.writeFileSync(path.join(dir, "busctl"), `#!/bin/sh\necho "$*" >>${dir}/asked\n${script}\n`, { mode: 0o755 });
+		const env = environment(d, { XDG_RUNTIME_DIR: dir, PATH: `${dir}:${process.env.PATH}` });
+		const { code, stdout, stderr } = await run(t, [previewctl(), "run", "--", "sh", "-c", 'cat; echo "$PREVIEWD_TASK_ID"; exit 9'], { env, input: "in\n" });
+		const [, id] = /^in\n(\S+)$/.exec(stdout) ?? assert.fail(stdout);
+		assert.deepEqual([code, stderr], [9, ""]);
+		assert.match(fs.readFileSync(path.join(dir, "asked"), "utf8"), new RegExp(`^.* StartTransientUnit .* previewd-run-${id}\\.scope fail .*\n$`));
+	});
+
 test("where the daemon is not, nothing is begun", async (t) => {
 	const d = await start(t);
 	const mark = path.join(temp_dir(t), "mark");
