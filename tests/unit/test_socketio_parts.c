@@ -40,10 +40,10 @@ static void turn_until(struct loop *loop, const unsigned *order, unsigned n)
 static void deadlines_come_in_the_order_they_were_set(void **state)
 {
 	scoped(loop_freep) struct loop *loop = loop_new();
+	struct due due[4] = { 0 };
 	unsigned order = 0;
 	scoped(deadlines_freep) struct deadlines *list =
 		deadlines_new(loop, 5 * USEC_PER_MSEC, on_due, &order);
-	struct due due[4] = { 0 };
 	usec_t begun = clock_monotonic();
 
 	(void)state;
@@ -64,10 +64,10 @@ static void deadlines_come_in_the_order_they_were_set(void **state)
 static void what_is_due_need_not_wait_for_the_timer(void **state)
 {
 	scoped(loop_freep) struct loop *loop = loop_new();
+	struct due early = { 0 }, late = { 0 }; /* the list lets go of them before they end */
 	unsigned order = 0;
 	scoped(deadlines_freep) struct deadlines *list =
 		deadlines_new(loop, USEC_PER_SEC, on_due, &order);
-	struct due early = { 0 }, late = { 0 };
 
 	(void)state;
 	deadline_set_at(list, &early.deadline, clock_monotonic());
