@@ -12,9 +12,9 @@
 #include "tasks/tasks.h"
 
 /*
- * The REST, WebSocket and Socket.IO surface: it translates and never decides.  Each request is held against
- * Host and Origin, matched to its row in routes.def, authenticated as that row says, and handed to
- * the domain.
+ * The REST, WebSocket and Socket.IO surface: it translates and never decides.  Each request is held
+ * against Host and Origin, matched to its row in routes.def, authenticated as that row says, and
+ * handed to the domain.
  */
 struct api;
 
@@ -36,8 +36,8 @@ DEFINE_CLEANUP(struct api *, api_free)
 int api_reload(struct api *api, const struct settings *settings, struct fault *reterr) must_use;
 
 /*
- * /readyz says 503, and new event streams are refused.  Socket.IO's clients are let go, to reconnect
- * elsewhere; WebSockets hear it from the server.
+ * /readyz says 503, and new event streams are refused.  Socket.IO's clients are let go, to
+ * reconnect elsewhere; WebSockets hear it from the server.
  */
 void api_drain(struct api *api);
 
