@@ -4,6 +4,7 @@
 #include "auth/auth.h"
 #include "base/cleanup.h"
 #include "bus/bus.h"
+#include "canvas/canvas.h"
 #include "config/settings.h"
 #include "http/server.h"
 #include "loop/loop.h"
@@ -25,6 +26,7 @@ struct api_deps {
 	struct auth *auth;
 	struct registry *registry;
 	struct tasks *tasks;
+	struct canvas *canvas;
 };
 
 int api_new(const struct api_deps *deps, const struct settings *settings, struct api **ret,

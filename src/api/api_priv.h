@@ -34,6 +34,10 @@ extern const size_t n_routes;
 
 extern const struct json_field token_fields[];
 
+/* Stand for bodies that no one table describes: the canvas reads them. */
+extern const struct json_field canvas_action_fields[];
+extern const struct json_field canvas_list_fields[];
+
 #define ROUTE(id, method, pattern, access, scopes, fields, summary) \
 	void route_##id(struct call *call);
 #include "api/routes.def"
@@ -72,7 +76,8 @@ struct call {
 	struct registry_op *op;
 	struct auth_op *auth_op;
 	struct tasks_op *task_op;
-	cJSON *body; /* an object, where the route has one */
+	struct canvas_calls *canvas_calls;
+	cJSON *body; /* an object, or canvas_list_fields: a list; where the route has one */
 };
 
 /* dispatch.c */

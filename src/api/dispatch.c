@@ -25,6 +25,7 @@ struct call *call_free(struct call *call)
 	tasks_op_free(call->task_op);
 	principal_unref(call->principal);
 	http_match_done(&call->match);
+	canvas_calls_free(call->canvas_calls);
 	json_free(call->body);
 	free(call);
 	return NULL;
@@ -179,6 +180,8 @@ static int read_body(struct call *call, struct fault *reterr)
 	r = json_parse(text, len, &call->body, reterr);
 	if (r < 0)
 		return r;
+	if (call->route->fields == canvas_list_fields)
+		return 0;
 	if (!cJSON_IsObject(call->body))
 		return fault_set(reterr, FAULT_BAD_JSON, "the body must be a JSON object");
 	return 0;

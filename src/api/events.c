@@ -208,7 +208,11 @@ static void send_snapshot(struct stream *s, uint64_t latest)
 	scoped(freep) char *text = snapshot_text(s->api, s->session_id, latest);
 
 	frame_write(&b, "preview:snapshot", "session", s->session_id, text);
-	send_text(s, strbuf_str(&b));
+	/* One that is cut off for its snapshot's size would come back for it again and again. */
+	if (!s->closing && websocket_send_large(s->ws, WEBSOCKET_TEXT, b.data, b.len) < 0) {
+		s->closing = true;
+		s->subscription = bus_unsubscribe(s->subscription);
+	}
 }
 
 /* What it missed, then live: one step on the loop. */

@@ -1,5 +1,6 @@
 libpreviewd_a_SOURCES += \
 	%reldir%/api.c %reldir%/api.h %reldir%/api_priv.h \
+	%reldir%/canvas.c \
 	%reldir%/dispatch.c \
 	%reldir%/events.c \
 	%reldir%/guard.c \

@@ -104,6 +104,15 @@ static const char *access_text(enum route_access access)
 	return "";
 }
 
+static cJSON *body_schema(const struct json_field *fields)
+{
+	if (fields == canvas_action_fields)
+		return canvas_action_schema();
+	if (fields == canvas_list_fields)
+		return canvas_list_schema();
+	return json_fields_schema(fields);
+}
+
 static cJSON *operation_of(const struct route *route)
 {
 	scoped(freep) char *scopes = route->scopes ? scopes_format(route->scopes) : NULL;
@@ -120,9 +129,8 @@ static cJSON *operation_of(const struct route *route)
 	if (route->fields) {
 		cJSON *body = cJSON_AddObjectToObject(op, "requestBody");
 
-		cJSON_AddItemToObject(
-			body, "content",
-			content("application/json", json_fields_schema(route->fields)));
+		cJSON_AddItemToObject(body, "content",
+				      content("application/json", body_schema(route->fields)));
 	}
 
 	responses = cJSON_AddObjectToObject(op, "responses");

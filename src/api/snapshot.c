@@ -9,6 +9,7 @@ char *snapshot_text(struct api *api, const char *session_id, uint64_t latest_seq
 	scoped(json_freep) cJSON *payload = registry_snapshot(api->deps.registry, session_id);
 	char ts[CLOCK_TEXT_SIZE];
 
+	canvas_add_snapshot(api->deps.canvas, session_id, payload);
 	json_add_u64(payload, "seq", latest_seq);
 	json_add_u64(payload, "preview_seq", latest_seq);
 	json_add_string(payload, "epoch", bus_epoch(api->deps.bus));

@@ -421,6 +421,19 @@ static int read_object(const cJSON *j, const struct json_field *f, void *at, str
 	return 0;
 }
 
+static int read_value(const cJSON *j, const struct json_field *f, void *at, struct fault *reterr)
+{
+	cJSON **to = at;
+
+	(void)f;
+	(void)reterr;
+	json_free(*to);
+	*to = cJSON_Duplicate(j, /* recurse= */ true);
+	free((*to)->string);
+	(*to)->string = NULL;
+	return 0;
+}
+
 static int read_strings(const cJSON *j, const struct json_field *f, void *at, struct fault *reterr)
 {
 	const size_t n = cJSON_IsArray(j) ? (size_t)cJSON_GetArraySize(j) : 0;
@@ -478,6 +491,7 @@ static const struct {
 	[JSON_UINT]    = { read_uint,    "integer", "minimum", "maximum", NULL },
 	[JSON_ENUM]    = { read_enum,    "string",  NULL, NULL, NULL },
 	[JSON_OBJECT]  = { read_object,  "object",  NULL, NULL, NULL },
+	[JSON_VALUE]   = { read_value,   NULL,      NULL, NULL, NULL },
 	[JSON_STRINGS] = { read_strings, "array",   "minItems", "maxItems", NULL },
 	[JSON_COMMAND] = { read_command, "array",   "minItems", "maxItems", NULL },
 	/* clang-format on */
@@ -535,6 +549,7 @@ void json_fields_done(const struct json_field *fields, void *of)
 			*(char **)at = NULL;
 			break;
 		case JSON_OBJECT:
+		case JSON_VALUE:
 			*(cJSON **)at = json_free(*(cJSON **)at);
 			break;
 		case JSON_STRINGS:
@@ -554,6 +569,8 @@ static void schema_add_type(cJSON *schema, const struct json_field *f)
 	const char *type = types[f->type].schema_type;
 	cJSON *either;
 
+	if (!type)
+		return; /* any */
 	if (!f->nullable && f->type != JSON_COMMAND) {
 		cJSON_AddStringToObject(schema, "type", type);
 		return;

@@ -37,6 +37,7 @@ enum json_type {
 	JSON_UINT,    /* unsigned, min to max */
 	JSON_ENUM,    /* int: index in `choices` */
 	JSON_OBJECT,  /* cJSON *: a copy the struct owns */
+	JSON_VALUE,   /* cJSON *: any value, a copy the struct owns */
 	JSON_STRINGS, /* char **: strv */
 	JSON_COMMAND, /* char **: argv; a string is a line for /bin/sh -c */
 };

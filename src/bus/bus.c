@@ -48,6 +48,7 @@ struct topic {
 	bool known;                  /* the store has its reservation */
 	struct store_commit *commit; /* a reservation under way */
 	struct draft *drafts;
+	uint64_t n_drafts;
 	struct journal *journal; /* NULL: nothing remembered */
 	struct subscription *subscriptions;
 	struct topic *lru_prev, *lru_next;
@@ -379,6 +380,7 @@ static void number_drafts(struct topic *t)
 		if (t->seq == t->reserved)
 			break;
 		DL_DELETE(t->drafts, d);
+		t->n_drafts--;
 		number(t, d->event, d->payload);
 		event_unref(d->event);
 		json_free(d->payload);
@@ -389,11 +391,12 @@ static void number_drafts(struct topic *t)
 	deliver(t->bus);
 }
 
-void bus_publish_consume(struct bus *bus, const struct event_draft *draft, cJSON *payload)
+uint64_t bus_publish_consume(struct bus *bus, const struct event_draft *draft, cJSON *payload)
 {
 	struct topic *t = topic_ensure(bus, draft->session_id);
 	struct event *e = xcalloc(1, sizeof(*e));
 	struct draft *d = xcalloc(1, sizeof(*d));
+	uint64_t seq;
 
 	e->refs = 1;
 	e->ts = clock_realtime();
@@ -407,7 +410,9 @@ void bus_publish_consume(struct bus *bus, const struct event_draft *draft, cJSON
 	d->event = e;
 	d->payload = payload;
 	DL_APPEND(t->drafts, d);
+	seq = t->seq + ++t->n_drafts;
 	number_drafts(t);
+	return seq;
 }
 
 struct subscription *bus_subscribe(struct bus *bus, const char *session_id, subscription_fn *fn,

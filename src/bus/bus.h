@@ -63,9 +63,10 @@ void bus_prepare(struct bus *bus, const char *session_id);
 /*
  * Publishes a change that is durable.  Takes `payload`, an object, and adds session_id, app_id,
  * preview_seq and ts.  Events of a session go out in the order they were published; one for which
- * no number is reserved yet waits, and those behind it.
+ * no number is reserved yet waits, and those behind it.  Returns the number it has or will have.
  */
-void bus_publish_consume(struct bus *bus, const struct event_draft *draft, struct cJSON *payload);
+uint64_t bus_publish_consume(struct bus *bus, const struct event_draft *draft,
+			     struct cJSON *payload);
 
 /*
  * Hearing of events.  `fn` is called on the loop for each, in order; it may unsubscribe itself or

@@ -20,6 +20,7 @@
 #include "base/mem.h"
 #include "base/parse.h"
 #include "bus/bus.h"
+#include "canvas/canvas.h"
 #include "http/server.h"
 #include "loop/jobs.h"
 #include "loop/loop.h"
@@ -57,6 +58,7 @@ struct daemon {
 	struct reaper *reaper;
 	struct tasks *tasks;
 	struct tasks_ending *tasks_ending; /* at the end, by tasks.on_restart */
+	struct canvas *canvas;
 	struct registry *registry;
 	struct api *api;
 	struct http_server *server;
@@ -161,6 +163,7 @@ static int domain_new(struct daemon *d, struct fault *reterr)
 		.memory_max = d->settings->events_memory_max,
 	};
 	scoped(freep) char *admin_token = NULL;
+	struct canvas_deps canvas_deps;
 	struct registry_deps deps;
 	int r;
 
@@ -172,6 +175,11 @@ static int domain_new(struct daemon *d, struct fault *reterr)
 	if (r >= 0)
 		r = auth_new(d->loop, d->store, d->settings, admin_token, &d->auth, reterr);
 	admin_token = secret_free(admin_token);
+	if (r < 0)
+		return r;
+
+	canvas_deps = (struct canvas_deps){ .loop = d->loop, .store = d->store, .bus = d->bus };
+	r = canvas_new(&canvas_deps, d->settings, &d->canvas, reterr);
 	if (r < 0)
 		return r;
 
@@ -200,6 +208,7 @@ static int domain_new(struct daemon *d, struct fault *reterr)
 		return r;
 	auth_set_session_lookup(d->auth, registry_session_lookup, d->registry);
 	tasks_on_exit(d->tasks, registry_task_exited, d->registry);
+	registry_on_session_ended(d->registry, canvas_session_ended, d->canvas);
 	return 0;
 }
 
@@ -221,6 +230,7 @@ static int surface_new(struct daemon *d, struct fault *reterr)
 		.auth = d->auth,
 		.registry = d->registry,
 		.tasks = d->tasks,
+		.canvas = d->canvas,
 	};
 	int r = api_new(&deps, d->settings, &d->api, reterr);
 
@@ -387,6 +397,7 @@ static int take_over(struct daemon *d, const struct settings *settings, struct f
 	if (r < 0)
 		return r;
 	http_server_set(d->server, &http);
+	canvas_reload(d->canvas, settings);
 	bus_set_memory_max(d->bus, settings->events_memory_max);
 	daemon_log_setup(settings);
 	return 0;
@@ -524,6 +535,7 @@ struct daemon *daemon_free(struct daemon *d)
 	/* Outermost first: each lets go of what it holds of the next. */
 	http_server_free(d->server);
 	api_free(d->api);
+	canvas_free(d->canvas);
 	d->store = store_free(d->store);
 	registry_free(d->registry);
 	tasks_ending_free(d->tasks_ending);

@@ -48,6 +48,8 @@ struct websocket {
 	bool piece_given;       /* one a step */
 	struct strbuf *replies; /* of wslay: pongs, and closes on an error */
 
+	size_t allowance; /* beyond output_max, until all was taken */
+
 	bool close_sent; /* or queued: nothing is sent after it */
 	bool ended;      /* on_closed was called, or will never be */
 	int close_code;  /* ours */
@@ -144,10 +146,13 @@ static int cut_off(struct websocket *ws)
 	return -ENOBUFS;
 }
 
-static bool has_room(const struct websocket *ws, size_t len)
+static bool has_room(struct websocket *ws, size_t len)
 {
-	size_t max = ws->conn->limits->set.output_max;
+	size_t max;
 
+	if (websocket_waiting(ws) == 0)
+		ws->allowance = 0;
+	max = ws->conn->limits->set.output_max + ws->allowance;
 	return len <= max && websocket_waiting(ws) <= max - len;
 }
 
@@ -158,6 +163,18 @@ int websocket_send(struct websocket *ws, enum websocket_opcode opcode, const voi
 		return -EPIPE;
 	if (!has_room(ws, len))
 		return cut_off(ws);
+	send_frame(ws, opcode, bytes, len);
+	return 0;
+}
+
+int websocket_send_large(struct websocket *ws, enum websocket_opcode opcode, const void *bytes,
+			 size_t len)
+{
+	if (!is_open(ws))
+		return -EPIPE;
+	if (!has_room(ws, 0))
+		return cut_off(ws);
+	ws->allowance += len;
 	send_frame(ws, opcode, bytes, len);
 	return 0;
 }

@@ -281,6 +281,8 @@ static void on_ended(struct registry_op *op, int result)
 	if (result >= 0) {
 		log_info("session '%s': ended", s->session_id);
 		bus_session_ended(reg->deps.bus, s->session_id);
+		if (reg->on_session_ended)
+			reg->on_session_ended(s->session_id, reg->on_session_ended_arg);
 	}
 	session_settle(reg, s, result, false);
 	op_finish(op, failure);

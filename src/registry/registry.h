@@ -145,6 +145,10 @@ struct registry_op *registry_session_end(struct registry *reg, struct principal 
 					 const struct session_ref *ref, registry_done_fn *done,
 					 void *arg, struct fault *reterr);
 
+/* Hears of each session that has ended, once the store has it, in the same step of the loop. */
+typedef void registry_ended_fn(const char *session_id, void *arg);
+void registry_on_session_ended(struct registry *reg, registry_ended_fn *fn, void *arg);
+
 /* A tasks_exit_fn over the registry: what names a task that has ended by itself goes with it. */
 void registry_task_exited(const char *session_id, const char *task_id, void *registry);
 
@@ -189,7 +193,7 @@ cJSON *registry_health(struct registry *reg);
 int registry_may_follow(struct registry *reg, const struct principal *principal, const char *app_id,
 			const char *session_id, struct fault *reterr) must_use;
 
-/* The payload of preview:snapshot, but for preview_seq and ts; the caller owns it. */
+/* The payload of preview:snapshot, but for the canvas, preview_seq and ts; the caller owns it. */
 cJSON *registry_snapshot(struct registry *reg, const char *session_id);
 
 /* For minting: the session's own app and owner.  Borrowed until the loop's next step. */

@@ -153,6 +153,8 @@ struct registry {
 	struct registry_op *turns; /* of those, who goes on in the loop's next step, in order */
 	struct timer *turn_timer;
 	bool draining;
+	registry_ended_fn *on_session_ended;
+	void *on_session_ended_arg;
 
 	/* The listeners of the last dump, by port. */
 	struct listener *listeners;

@@ -435,11 +435,6 @@ cJSON *registry_snapshot(struct registry *reg, const char *session_id)
 
 	json_add_string(j, "session_id", session_id);
 	json_add_string(j, "app_id", s ? s->app_id : NULL);
-	cJSON_AddObjectToObject(j, "state");
-	cJSON_AddObjectToObject(j, "resources");
-	cJSON_AddArrayToObject(j, "nodes");
-	cJSON_AddArrayToObject(j, "edges");
-	cJSON_AddArrayToObject(j, "events");
 	attachments = cJSON_AddArrayToObject(j, "attachments");
 	if (s && s->durable && !s->ended_at)
 		add_previews(reg, s, attachments);

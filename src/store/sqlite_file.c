@@ -94,6 +94,16 @@ static const char *const migrations[] = {
 
 	/* pinned attachments */
 	"ALTER TABLE attachment ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;",
+
+	/* the canvas */
+	"CREATE TABLE canvas ("
+	" session_id TEXT NOT NULL,"
+	" channel TEXT NOT NULL,"
+	" id TEXT NOT NULL,"
+	" value TEXT NOT NULL,"
+	" position INTEGER NOT NULL,"
+	" PRIMARY KEY (session_id, channel, id)"
+	") STRICT, WITHOUT ROWID;",
 	/* clang-format on */
 };
 

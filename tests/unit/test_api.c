@@ -15,6 +15,7 @@
 struct surface {
 	struct world *w;
 	struct api *api;
+	struct canvas *canvas;
 	struct http_server *server;
 	uint16_t port;
 };
@@ -34,7 +35,12 @@ static void serve(struct surface *s)
 		.ws_ping_interval = 20 * USEC_PER_SEC,
 	};
 	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
-	const struct api_deps deps = {
+	const struct canvas_deps canvas_deps = {
+		.loop = s->w->loop,
+		.store = &s->w->gate->base,
+		.bus = s->w->bus,
+	};
+	struct api_deps deps = {
 		.loop = s->w->loop,
 		.store = &s->w->gate->base,
 		.bus = s->w->bus,
@@ -48,6 +54,8 @@ static void serve(struct surface *s)
 	assert_int_equal(listen(fd, 16), 0);
 	assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
 	s->port = ntohs(sa.sin_port);
+	assert_int_equal(canvas_new(&canvas_deps, s->w->settings, &s->canvas, NULL), 0);
+	deps.canvas = s->canvas;
 	assert_int_equal(api_new(&deps, s->w->settings, &s->api, NULL), 0);
 	s->server = http_server_new(s->w->loop, &http, api_on_request, s->api);
 	http_server_on_refusal(s->server, api_on_refusal, s->api);
@@ -70,6 +78,7 @@ static int surface_down(void **state)
 
 	s->server = http_server_free(s->server);
 	s->api = api_free(s->api);
+	s->canvas = canvas_free(s->canvas);
 	return tear_down((void **)&s->w);
 }
 
