@@ -312,7 +312,8 @@ test("a process that is not one's own to end is refused, and lives", async (t) =
 
 test("a shell with jobs is no task", { skip: !have("script") && "needs script(1)" }, async (t) => {
 	const d = await start(t);
-	const shell = new Child(t, ["script", "-qfc", "bash --norc -i", "/dev/null"], { env: { ...process.env, PS1: "" } });
+	// `exec`, for script(1) runs this by $SHELL -c, and not every sh makes way for its last command.
+	const shell = new Child(t, ["script", "-qfc", "exec bash --norc -i", "/dev/null"], { env: { ...process.env, PS1: "" } });
 	shell.process.stdin.write("sleep 1000 &\necho pid=$$ job=$!.\n");
 	const [, pid, job] = await shell.stdout.match(/pid=(\d+) job=(\d+)\./);
 	refused(await d.local.post(tasks("s1"), { pid: Number(pid) }), 403, "task_not_allowed", /other jobs/);
