@@ -2,6 +2,7 @@
 libpreviewd_a_SOURCES += \
 	%reldir%/chars.h \
 	%reldir%/chunked.c \
+	%reldir%/manifest.h %reldir%/static.h \
 	%reldir%/conn.c \
 	%reldir%/http_priv.h \
 	%reldir%/parse.c %reldir%/parse.h \

@@ -1,5 +1,6 @@
 libpreviewd_a_SOURCES += \
 	%reldir%/fetch.c %reldir%/fetch.h \
+	%reldir%/connectproxy.h \
 	%reldir%/hosts.c %reldir%/hosts.h \
 	%reldir%/listen.c %reldir%/listen.h \
 	%reldir%/sdnotify.c %reldir%/sdnotify.h \

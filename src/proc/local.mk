@@ -3,6 +3,7 @@ libpreviewd_a_SOURCES += \
 	%reldir%/kill.c \
 	%reldir%/pidref.c %reldir%/pidref.h \
 	%reldir%/reaper.c %reldir%/reaper.h \
+	%reldir%/sandbox.h \
 	%reldir%/spawn.c %reldir%/spawn.h \
 	%reldir%/tree.c %reldir%/tree.h %reldir%/tree_priv.h \
 	%reldir%/watch.c %reldir%/watch.h

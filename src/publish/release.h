@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/fault.h"
+
+/*
+ * Releases on disk, below the state directory's published/:
+ *
+ *	KEY/releases/ID/   manifest.json files/ br/ gz/     immutable; ID sorts by age
+ *	KEY/releases/.tmp-ID/                               being made
+ *	KEY/current        -> releases/ID                   switched by symlink and rename
+ *
+ * KEY is made from (session_id, name) and is safe as a file name.  Everything here blocks: for
+ * helper threads, one at a time for a KEY.
+ */
+struct release_info {
+	char id[33];
+	usec_t created_at;
+	uint64_t bytes;
+	size_t files;
+};
+
+struct release_list {
+	struct release_info *items; /* newest first */
+	size_t n;
+	char current[33]; /* "" when it is off the air */
+};
+void release_list_done(struct release_list *l);
+
+/* The directory of a place, made where it is missing; `root_fd` is published/. */
+int release_place(int root_fd, const char *session_id, const char *name, bool make,
+		  int *ret_fd) must_use;
+
+int release_list(int place_fd, struct release_list *ret) must_use;
+
+/* A new staging directory, ret_fd, with files/, br/ and gz/ in it. */
+int release_begin(int place_fd, char ret_id[static 33], int *ret_fd) must_use;
+
+/* fsyncs all of it and gives it its name: now it is a release, not yet the current one. */
+int release_finish(int place_fd, const char *id) must_use;
+void release_abandon(int place_fd, const char *id);
+
+/* Switches `current`, durably; -ESTALE when `expected` isn't NULL and not what is current, -ENOENT
+ * when there is no such release.  `id` NULL: takes it off the air. */
+int release_activate(int place_fd, const char *id, const char *expected) must_use;
+
+/* Removes what is past the limits, never the current one or the one before it. */
+struct release_keep {
+	size_t count;
+	uint64_t bytes;
+	usec_t age;
+};
+int release_prune(int place_fd, const struct release_keep *keep) must_use;
+
+/* At start: staging directories, half removed releases and a dangling `current` go. */
+int release_reconcile(int root_fd) must_use;
+
+/* All of a place. */
+int release_remove_all(int root_fd, const char *session_id, const char *name) must_use;
