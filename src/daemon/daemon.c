@@ -48,7 +48,8 @@ struct daemon {
 	int lockfd;
 
 	struct loop *loop;
-	struct jobs *jobs;
+	struct jobs *jobs;         /* names looked up, which may take seconds */
+	struct jobs *process_jobs; /* walks of /proc, so that a kill waits for no name server */
 	struct fetcher *fetcher;
 	struct sockdiag *sockdiag;
 	struct store *store;
@@ -141,13 +142,13 @@ static int tasks_open(struct daemon *d, struct fault *reterr)
 	if (r < 0)
 		log_info("no delegated cgroup (%s): tasks are ended by their process trees",
 			 strerror(-r));
-	r = reaper_new(d->loop, d->jobs, &d->reaper);
+	r = reaper_new(d->loop, d->process_jobs, &d->reaper);
 	if (r < 0)
 		log_warning_errno(r, "what tasks leave behind comes to init and not to previewd");
 
 	deps = (struct tasks_deps){
 		.loop = d->loop,
-		.jobs = d->jobs,
+		.jobs = d->process_jobs,
 		.store = d->store,
 		.bus = d->bus,
 		.fetcher = d->fetcher,
@@ -184,6 +185,7 @@ static int domain_new(struct daemon *d, struct fault *reterr)
 		return r;
 
 	d->jobs = jobs_new(d->loop, JOB_THREADS, JOB_QUEUE_MAX);
+	d->process_jobs = jobs_new(d->loop, JOB_THREADS, JOB_QUEUE_MAX);
 	d->fetcher = fetcher_new(d->loop);
 	r = sockdiag_new(&d->sockdiag);
 	if (r < 0)
@@ -545,6 +547,7 @@ struct daemon *daemon_free(struct daemon *d)
 	bus_free(d->bus);
 	fetcher_free(d->fetcher);
 	reaper_free(d->reaper);
+	jobs_free(d->process_jobs);
 	jobs_free(d->jobs);
 	sockdiag_free(d->sockdiag);
 	timer_free(d->drain_deadline);
