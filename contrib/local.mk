@@ -17,3 +17,19 @@ completion_gen = $(MKDIR_P) $(@D) && ./previewctl$(EXEEXT) completion
 	$(AM_V_GEN)$(completion_gen) zsh >$@.tmp && mv $@.tmp $@
 %reldir%/completion/previewctl.fish: previewctl$(EXEEXT)
 	$(AM_V_GEN)$(completion_gen) fish >$@.tmp && mv $@.tmp $@
+
+# A Debian package: `make deb` builds it from the release archive, as a user would.
+EXTRA_DIST += %reldir%/debian/changelog %reldir%/debian/control %reldir%/debian/copyright \
+	%reldir%/debian/rules %reldir%/debian/source/format \
+	%reldir%/container/Containerfile %reldir%/container/README.md
+
+deb: dist
+	rm -rf deb && $(MKDIR_P) deb
+	tar -C deb -xf $(distdir).tar.xz
+	cp -R $(srcdir)/%reldir%/debian deb/$(distdir)/debian
+	cd deb/$(distdir) && dpkg-buildpackage -us -uc -b
+	lintian --fail-on error,warning --suppress-tags initial-upload-closes-no-bugs deb/*.changes
+.PHONY: deb
+clean-local: clean-deb
+clean-deb:
+	rm -rf deb
