@@ -8,6 +8,7 @@
 
 #include "api/api_priv.h"
 #include "base/mem.h"
+#include "mcp/mcp.h"
 #include "socketio/socketio.h"
 
 const struct route routes[] = {
@@ -31,6 +32,7 @@ int api_new(const struct api_deps *deps, const struct settings *settings, struct
 	    struct fault *reterr)
 {
 	scoped(api_freep) struct api *api = xcalloc(1, sizeof(*api));
+	struct mcp_deps mcp_deps = { .loop = deps->loop, .registry = deps->registry };
 	struct http_route table[ARRAY_SIZE(routes)];
 	int r;
 
@@ -41,6 +43,7 @@ int api_new(const struct api_deps *deps, const struct settings *settings, struct
 	for (size_t i = 0; i < n_routes; i++)
 		table[i] = (struct http_route){ routes[i].method, routes[i].pattern };
 	api->router = http_router_new(table, n_routes);
+	api->mcp = mcp_new(&mcp_deps, settings);
 
 	r = api_reload(api, settings, reterr);
 	if (r < 0)
@@ -57,6 +60,7 @@ struct api *api_free(struct api *api)
 	if (!api)
 		return NULL;
 
+	mcp_free(api->mcp);
 	socketio_end(api);
 	streams_end(api);
 	http_router_free(api->router);
@@ -73,6 +77,7 @@ int api_reload(struct api *api, const struct settings *settings, struct fault *r
 	if (r < 0)
 		return r;
 	api->settings = settings;
+	mcp_reload(api->mcp, settings);
 	socketio_reload(api);
 	return 0;
 }
@@ -81,4 +86,5 @@ void api_drain(struct api *api)
 {
 	api->draining = true;
 	socketio_drain(api->socketio);
+	mcp_drain(api->mcp);
 }

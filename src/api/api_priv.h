@@ -37,6 +37,8 @@ extern const struct json_field token_fields[];
 /* Stand for bodies that no one table describes: the canvas reads them. */
 extern const struct json_field canvas_action_fields[];
 extern const struct json_field canvas_list_fields[];
+/* And for a body that is read by the protocol that it belongs to. */
+extern const struct json_field mcp_fields[];
 
 #define ROUTE(id, method, pattern, access, scopes, fields, summary) \
 	void route_##id(struct call *call);
@@ -56,6 +58,7 @@ struct api {
 	struct bytes *openapi;
 	struct stream *streams;
 	struct socketio *socketio;
+	struct mcp *mcp;
 	struct viewer *viewers; /* sockets of Socket.IO */
 	size_t n_streams;       /* and Socket.IO's clients */
 	usec_t started;

@@ -16,7 +16,9 @@
 #include "registry/url.h"
 
 #define CORS_METHODS "GET, HEAD, POST, PUT, DELETE"
-#define CORS_HEADERS "Authorization, Content-Type"
+#define CORS_HEADERS                                                                  \
+	"Authorization, Content-Type, Accept, MCP-Protocol-Version, Mcp-Session-Id, " \
+	"Mcp-Method, Mcp-Name, X-Previewd-Session"
 #define CORS_MAX_AGE "600"
 
 /* "https://preview.example.org/x" → "https://preview.example.org" */
@@ -150,7 +152,7 @@ void guard_cors(struct http_request *req)
 		return;
 	http_response_header(req, "Access-Control-Allow-Origin", origin);
 	http_response_header(req, "Access-Control-Expose-Headers",
-			     "Location, Retry-After, X-Request-Id");
+			     "Location, Retry-After, X-Request-Id, Mcp-Session-Id");
 }
 
 void guard_preflight(struct http_request *req, const char *allow)

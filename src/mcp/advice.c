@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a model can do about a fault.  A model acts on what it reads, and it reads only text: so the
+ * text says the next step, and names what it needs for it.
+ */
+#include "base/mem.h"
+#include "base/strbuf.h"
+#include "mcp/mcp_priv.h"
+
+static const struct {
+	enum fault_code code;
+	const char *next;
+} advice[] = {
+	/* clang-format off */
+	{ FAULT_SESSION_LIMIT,        "Call PreviewDetach with the name of one that is no longer needed, then try again; or attach under one of these names to replace it." },
+	{ FAULT_USER_LIMIT,           "Call PreviewDetach with the name and session_id of one that is no longer needed, then try again; ask the user which, if they are not yours." },
+	{ FAULT_TARGET_NOT_LISTENING, "Look at the dev server's output: it may still be compiling, have failed, or have taken another port than asked for. Start it (in the background) and call PreviewProxy with the port it prints." },
+	{ FAULT_TARGET_NOT_ACCEPTING, "The process hangs or is stopped. Restart the dev server, then call PreviewProxy again." },
+	{ FAULT_TARGET_NOT_HTTP,      "Pass the port of the web server, not that of a database, debugger or other service." },
+	{ FAULT_TARGET_IS_TLS,        "Call PreviewProxy again with scheme \"https\", or start the dev server without TLS." },
+	{ FAULT_TARGET_NOT_ALLOWED,   "Start the server on 127.0.0.1 and on another port, then call PreviewProxy with that port." },
+	{ FAULT_PORT_TAKEN,           "Start the dev server on another port, then call PreviewProxy with that port." },
+	{ FAULT_PREVIEW_NOT_FOUND,    "Call PreviewList to see what is attached." },
+	{ FAULT_SESSION_NOT_FOUND,    "Check session_id: leave it empty if the integration fills it in. Nothing was ever attached in that session, or it is another user's." },
+	{ FAULT_TOO_MANY_REQUESTS,    "Wait a few seconds, then try again." },
+	{ FAULT_STORE_UNAVAILABLE,    "Nothing was changed. Try again in a moment; if it goes on, tell the user that previewd cannot write its state." },
+	{ FAULT_DRAINING,             "previewd is restarting. Try again in a few seconds." },
+	{ FAULT_CANCELED,             "Try again." },
+	{ FAULT_FORBIDDEN,            "Tell the user: the token in the agent's configuration lacks the scope for this." },
+	/* clang-format on */
+};
+
+static const char *next_step(enum fault_code code)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(advice); i++)
+		if (advice[i].code == code)
+			return advice[i].next;
+	return NULL;
+}
+
+static void add_fields(struct strbuf *b, const struct fault *fault)
+{
+	for (size_t i = 0; i < fault->n_fields; i++)
+		strbuf_printf(b, "\n- %s %s", fault->fields[i].field, fault->fields[i].problem);
+}
+
+/* The limits' faults list what is attached. */
+static void add_attached(struct strbuf *b, const struct fault *fault)
+{
+	const cJSON *list = cJSON_GetObjectItemCaseSensitive(fault->members, "attached"), *one;
+
+	cJSON_ArrayForEach(one, list)
+	{
+		strbuf_printf(b, "\n- %s (session %s): %s", json_string(one, "name"),
+			      json_string(one, "session_id"), json_string(one, "url"));
+	}
+}
+
+static cJSON *problem_meta(const struct fault *fault)
+{
+	cJSON *meta = cJSON_CreateObject(), *problem;
+	const cJSON *member;
+
+	problem = cJSON_AddObjectToObject(meta, "dev.previewd/problem");
+	json_add_string(problem, "code", fault_slug(fault->code));
+	cJSON_ArrayForEach(member, fault->members)
+		cJSON_AddItemToObject(problem, member->string, cJSON_Duplicate(member, true));
+	return meta;
+}
+
+void reply_fault(struct mcp_call *call, const struct fault *fault)
+{
+	scoped(strbuf_done) struct strbuf b = strbuf_init(STRBUF_UNLIMITED);
+	enum fault_code code = fault->code == FAULT_NONE ? FAULT_INTERNAL : fault->code;
+	const char *next = next_step(code);
+
+	strbuf_printf(&b, "%s: %s", fault_title(code), fault->detail ? fault->detail : "failed");
+	add_fields(&b, fault);
+	add_attached(&b, fault);
+	if (next)
+		strbuf_printf(&b, "\n%s", next);
+	mcp_reply_tool_error_consume(call, strbuf_str(&b), problem_meta(fault));
+}

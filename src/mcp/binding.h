@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+
+/*
+ * Which session a tool call is for, where an agent's hook told it beforehand: the call itself
+ * carries only the id of its tool use.  A user's bindings are found by that user alone.  Beyond
+ * `max` the oldest go, and each goes after `ttl`.
+ */
+struct mcp_bindings;
+
+struct mcp_bindings *mcp_bindings_new(unsigned max, usec_t ttl);
+struct mcp_bindings *mcp_bindings_free(struct mcp_bindings *b);
+DEFINE_CLEANUP(struct mcp_bindings *, mcp_bindings_free)
+void mcp_bindings_set(struct mcp_bindings *b, unsigned max, usec_t ttl);
+
+/* Valid ids; `app_id` NULL where the hook doesn't know.  Binding again replaces. */
+void mcp_bindings_add(struct mcp_bindings *b, const char *user_id, const char *tool_use_id,
+		      const char *app_id, const char *session_id);
+
+struct mcp_binding {
+	const char *app_id; /* or NULL; both borrowed until the next call */
+	const char *session_id;
+};
+
+/* -ENOENT where nothing was told. */
+int mcp_bindings_find(struct mcp_bindings *b, const char *user_id, const char *tool_use_id,
+		      struct mcp_binding *ret) must_use;
