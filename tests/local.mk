@@ -17,5 +17,6 @@ TESTS += %reldir%/layers.sh %reldir%/docs.sh
 EXTRA_DIST += %reldir%/layers.sh %reldir%/check-layers %reldir%/docs.sh %reldir%/run-tap
 include tests/fuzz/local.mk
 include tests/interop/local.mk
+include tests/mcp/local.mk
 include tests/functional/local.mk
 include tests/bench/local.mk

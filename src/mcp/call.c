@@ -58,6 +58,7 @@ struct mcp_call *mcp_call_new(struct mcp_server *server, struct http_request *re
 	call->message = *message_take;
 	*message_take = (struct mcp_message){ 0 };
 	call->era = era;
+	call->progress = -1; /* 0 is the first that may be told */
 	call->nothing = cJSON_CreateObject();
 	if (call->message.meta)
 		call->progress_token =
