@@ -42,7 +42,7 @@ export async function start_fixture(t) {
 		if (code !== 0) throw new Error(`the fixture ended with ${code ?? signal}:\n${child.stderr.text}`);
 	});
 	const [port] = await child.stdout.match(/^\d+$/);
-	return `http://localhost:${port}/mcp`;
+	return `http://127.0.0.1:${port}/mcp`;
 }
 
 // Passes everything on as it is, and the daemon's admin token with it.
@@ -72,5 +72,5 @@ export async function lend_token(t, daemon) {
 		server.closeAllConnections();
 		server.close();
 	});
-	return `http://localhost:${server.address().port}/mcp`;
+	return `http://127.0.0.1:${server.address().port}/mcp`;
 }
