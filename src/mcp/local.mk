@@ -15,6 +15,8 @@ libpreviewd_a_SOURCES += \
 	%reldir%/tools.c %reldir%/tools.def \
 	%reldir%/views.c
 
+UNIT_TESTS += tests/unit/test_mcp_message tests/unit/test_mcp_server
+
 # The card is embedded.
 BUILT_SOURCES += %reldir%/card.h
 CLEANFILES += %reldir%/card.h

@@ -1,7 +1,7 @@
 # A fuzz target is fuzz_NAME.c with a corpus in corpus/NAME.  `make check` replays the corpora;
 # configured with --enable-fuzzing (clang) the same targets are fuzzers: fuzz_NAME corpus/NAME
 FUZZ_TARGETS = %reldir%/fuzz_http_head %reldir%/fuzz_http_chunked %reldir%/fuzz_engineio \
-	%reldir%/fuzz_socketio
+	%reldir%/fuzz_socketio %reldir%/fuzz_mcp_message
 
 if FUZZING
 FUZZ_MAIN = %reldir%/fuzz.h
@@ -22,5 +22,7 @@ check_PROGRAMS += $(FUZZ_TARGETS) %reldir%/parse-one
 %canon_reldir%_fuzz_engineio_LDFLAGS = $(FUZZ_LINK)
 %canon_reldir%_fuzz_socketio_SOURCES = %reldir%/fuzz_socketio.c $(FUZZ_MAIN)
 %canon_reldir%_fuzz_socketio_LDFLAGS = $(FUZZ_LINK)
+%canon_reldir%_fuzz_mcp_message_SOURCES = %reldir%/fuzz_mcp_message.c $(FUZZ_MAIN)
+%canon_reldir%_fuzz_mcp_message_LDFLAGS = $(FUZZ_LINK)
 
 EXTRA_DIST += %reldir%/corpus tests/vectors
