@@ -86,5 +86,4 @@ void api_drain(struct api *api)
 {
 	api->draining = true;
 	socketio_drain(api->socketio);
-	mcp_drain(api->mcp);
 }

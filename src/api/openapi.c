@@ -110,6 +110,8 @@ static cJSON *body_schema(const struct json_field *fields)
 		return canvas_action_schema();
 	if (fields == canvas_list_fields)
 		return canvas_list_schema();
+	if (fields == mcp_fields)
+		return object_schema();
 	return json_fields_schema(fields);
 }
 

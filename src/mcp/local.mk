@@ -19,6 +19,7 @@ UNIT_TESTS += tests/unit/test_mcp_message tests/unit/test_mcp_server
 
 # The card is embedded.
 BUILT_SOURCES += %reldir%/card.h
+%reldir%/resources.$(OBJEXT): %reldir%/card.h
 CLEANFILES += %reldir%/card.h
 EXTRA_DIST += %reldir%/card.html %reldir%/embed.awk
 %reldir%/card.h: %reldir%/card.html %reldir%/embed.awk

@@ -87,11 +87,6 @@ void mcp_reload(struct mcp *mcp, const struct settings *settings)
 	mcp_bindings_set(mcp->bindings, settings->mcp_bindings_max, settings->mcp_binding_ttl);
 }
 
-void mcp_drain(struct mcp *mcp)
-{
-	mcp_server_drain(mcp->server);
-}
-
 void mcp_post(struct mcp *mcp, struct http_request *req, struct principal *who)
 {
 	mcp_server_post(mcp->server, req, who);

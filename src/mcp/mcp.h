@@ -25,9 +25,6 @@ struct mcp *mcp_free(struct mcp *mcp); /* after the HTTP server; before the regi
 DEFINE_CLEANUP(struct mcp *, mcp_free)
 void mcp_reload(struct mcp *mcp, const struct settings *settings);
 
-/* Streams that would never end are ended; calls under way end with their operations. */
-void mcp_drain(struct mcp *mcp);
-
 /* A POST whose body is there, and a DELETE.  Each answers. */
 void mcp_post(struct mcp *mcp, struct http_request *req, struct principal *who);
 void mcp_delete(struct mcp *mcp, struct http_request *req, struct principal *who);

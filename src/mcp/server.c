@@ -43,11 +43,6 @@ struct mcp_server *mcp_server_free(struct mcp_server *server)
 	return NULL;
 }
 
-void mcp_server_drain(struct mcp_server *server)
-{
-	(void)server;
-}
-
 /* An error of the transport: it has its status in either era. */
 static void refuse(struct http_request *req, const cJSON *id, const struct mcp_error *error)
 {

@@ -93,9 +93,6 @@ struct mcp_server *mcp_server_new(struct loop *loop, const struct mcp_catalog *c
 struct mcp_server *mcp_server_free(struct mcp_server *server);
 DEFINE_CLEANUP(struct mcp_server *, mcp_server_free)
 
-/* Ends what would otherwise never: streams that only listen. */
-void mcp_server_drain(struct mcp_server *server);
-
 /*
  * A POST whose body is there, a DELETE.  Who asks has been authenticated, and Host and Origin were
  * looked at.
