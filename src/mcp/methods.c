@@ -103,7 +103,7 @@ static void initialize(struct mcp_call *call)
 	struct mcp_session *session;
 	cJSON *result, *info;
 
-	if (mcp_session_new(call->server, call->principal, version, &session) < 0) {
+	if (mcp_session_new(call->server, call->principal, &session) < 0) {
 		http_response_header(call->req, "Retry-After", "60");
 		mcp_fail(call, MCP_INTERNAL_ERROR,
 			 "Too many MCP sessions are open (mcp.sessions_max); end one of them");

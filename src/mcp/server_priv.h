@@ -16,7 +16,6 @@ struct mcp_session {
 	struct mcp_server *server;
 	char id[MCP_SESSION_ID_LENGTH + 1];
 	char *user_id;
-	const char *version; /* negotiated */
 	usec_t used;
 	struct mcp_call *calls; /* under way */
 	size_t n_calls;
@@ -56,7 +55,7 @@ struct mcp_call {
 };
 
 /* sessions.c */
-int mcp_session_new(struct mcp_server *server, const struct principal *who, const char *version,
+int mcp_session_new(struct mcp_server *server, const struct principal *who,
 		    struct mcp_session **ret) must_use;
 struct mcp_session *mcp_session_free(struct mcp_session *s);
 /* NULL: not there, or another user's. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sessions of the legacy era.  They hold no more than the negotiated version and the calls under
- * way; forgetting one costs its client an `initialize`.
+ * Sessions of the legacy era.  They hold no more than the calls under way; forgetting one costs its
+ * client an `initialize`.
  */
 #include <errno.h>
 #include <string.h>
@@ -111,7 +111,7 @@ static int make_room(struct mcp_server *server, const struct principal *who)
 	return 0;
 }
 
-int mcp_session_new(struct mcp_server *server, const struct principal *who, const char *version,
+int mcp_session_new(struct mcp_server *server, const struct principal *who,
 		    struct mcp_session **ret)
 {
 	struct mcp_session *s;
@@ -123,7 +123,6 @@ int mcp_session_new(struct mcp_server *server, const struct principal *who, cons
 	s->server = server;
 	random_hex(s->id, MCP_SESSION_ID_LENGTH / 2);
 	s->user_id = xstrdup(who->user_id);
-	s->version = version;
 	s->used = clock_monotonic();
 	HASH_ADD_STR(server->by_id, id, s);
 	DL_APPEND(server->by_use, s);
