@@ -38,8 +38,15 @@ static const char *next_step(enum fault_code code)
 	return NULL;
 }
 
-static void add_fields(struct strbuf *b, const struct fault *fault)
+static void add_words(struct strbuf *b, enum fault_code code, const struct fault *fault)
 {
+	if (code == FAULT_INVALID_FIELD && fault->n_fields == 0) {
+		strbuf_puts(b, fault->detail);
+		return;
+	}
+	strbuf_puts(b, fault_title(code));
+	if (fault->n_fields == 0 && fault->detail)
+		strbuf_printf(b, ": %s", fault->detail);
 	for (size_t i = 0; i < fault->n_fields; i++)
 		strbuf_printf(b, "\n- %s %s", fault->fields[i].field, fault->fields[i].problem);
 }
@@ -74,8 +81,7 @@ void reply_fault(struct mcp_call *call, const struct fault *fault)
 	enum fault_code code = fault->code == FAULT_NONE ? FAULT_INTERNAL : fault->code;
 	const char *next = next_step(code);
 
-	strbuf_printf(&b, "%s: %s", fault_title(code), fault->detail ? fault->detail : "failed");
-	add_fields(&b, fault);
+	add_words(&b, code, fault);
 	add_attached(&b, fault);
 	if (next)
 		strbuf_printf(&b, "\n%s", next);
