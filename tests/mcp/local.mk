@@ -2,9 +2,10 @@
 # make check-mcp.  Its packages, a Node for them among these, come with `npm ci` in tests/mcp/ of
 # the source.  MCP_TESTS for some of the tests.
 check_PROGRAMS += %reldir%/mcp-fixture
+%canon_reldir%_mcp_fixture_SOURCES = %reldir%/mcp-fixture.c %reldir%/fixture-ask.c %reldir%/fixture.h
 
 EXTRA_DIST += %reldir%/package.json %reldir%/package-lock.json \
-	%reldir%/baseline.yml %reldir%/baseline-modern.yml %reldir%/harness.mjs \
+	%reldir%/baseline.yml %reldir%/harness.mjs \
 	%reldir%/card.test.mjs %reldir%/clients.test.mjs %reldir%/conformance.test.mjs %reldir%/inspector.test.mjs
 
 check-mcp: all tests/mcp/mcp-fixture$(EXEEXT)

@@ -4,6 +4,8 @@
  * what is judged is the protocol code that previewd runs.  Without credentials, on loopback.
  * Prints its port; ends when its standard input does.
  */
+#include "fixture.h"
+
 #include <arpa/inet.h>
 #include <event2/event.h>
 #include <stdio.h>
@@ -38,7 +40,7 @@ static struct principal nobody = {
 	.expires_at = USEC_INFINITY,
 };
 
-static cJSON *parsed(const char *text)
+cJSON *fixture_json(const char *text)
 {
 	cJSON *j = cJSON_Parse(text);
 
@@ -81,7 +83,7 @@ static void reply_result(struct mcp_call *call)
 
 	for (size_t i = 0; i < ARRAY_SIZE(results); i++)
 		if (strcmp(results[i].name, name) == 0) {
-			mcp_reply_consume(call, parsed(results[i].result));
+			mcp_reply_consume(call, fixture_json(results[i].result));
 			return;
 		}
 	abort();
@@ -105,7 +107,7 @@ static void need_sampling(struct mcp_call *call)
 	}
 	mcp_error_set(&error, 400, MCP_MISSING_CAPABILITY,
 		      "This wants a client that has the capability sampling");
-	error.data = parsed("{\"requiredCapabilities\":{\"sampling\":{}}}");
+	error.data = fixture_json("{\"requiredCapabilities\":{\"sampling\":{}}}");
 	mcp_reply_error(call, &error);
 }
 
@@ -216,6 +218,14 @@ static const struct mcp_tool tools[] = {
 	{ "test_logging_tool", NULL, "Logs where it is asked to", MCP_READ_ONLY, NO_SCHEMA, NULL, NULL, log_if_asked },
 	{ "test_streaming_elicitation", NULL, "A stream without requests of the server's", MCP_READ_ONLY, NO_SCHEMA, NULL, NULL, stream_only },
 	{ "test_missing_capability", NULL, "Wants a client that samples", MCP_READ_ONLY, NO_SCHEMA, NULL, NULL, need_sampling },
+	{ "test_input_required_result_elicitation", NULL, "Asks the client first", MCP_READ_ONLY, NO_SCHEMA, NULL, NULL, fixture_ask },
+	{ "test_input_required_result_sampling", NULL, "Asks the client first", MCP_READ_ONLY, NO_SCHEMA, NULL, NULL, fixture_ask },
+	{ "test_input_required_result_list_roots", NULL, "Asks the client first", MCP_READ_ONLY, NO_SCHEMA, NULL, NULL, fixture_ask },
+	{ "test_input_required_result_request_state", NULL, "Asks the client first", MCP_READ_ONLY, NO_SCHEMA, NULL, NULL, fixture_ask },
+	{ "test_input_required_result_multiple_inputs", NULL, "Asks the client first", MCP_READ_ONLY, NO_SCHEMA, NULL, NULL, fixture_ask },
+	{ "test_input_required_result_multi_round", NULL, "Asks the client first", MCP_READ_ONLY, NO_SCHEMA, NULL, NULL, fixture_ask },
+	{ "test_input_required_result_tampered_state", NULL, "Asks the client first", MCP_READ_ONLY, NO_SCHEMA, NULL, NULL, fixture_ask },
+	{ "test_input_required_result_capabilities", NULL, "Asks the client first", MCP_READ_ONLY, NO_SCHEMA, NULL, NULL, fixture_ask },
 	{ "json_schema_2020_12_tool", NULL, "Tool with JSON Schema 2020-12 features", MCP_READ_ONLY, SCHEMA_2020_12, NULL, NULL, reply_result },
 };
 /* clang-format on */
@@ -231,7 +241,7 @@ static const char *argument(const struct mcp_call *call, const char *name)
 	return value ? value : "";
 }
 
-static void add_message(cJSON *result, cJSON *content)
+void fixture_add_message(cJSON *result, cJSON *content)
 {
 	cJSON *messages = cJSON_GetObjectItemCaseSensitive(result, "messages");
 	cJSON *message = cJSON_CreateObject();
@@ -243,7 +253,7 @@ static void add_message(cJSON *result, cJSON *content)
 	cJSON_AddItemToArray(messages, message);
 }
 
-static cJSON *text_content(const char *text)
+cJSON *fixture_text_content(const char *text)
 {
 	cJSON *content = cJSON_CreateObject();
 
@@ -258,7 +268,7 @@ static void prompt_with_arguments(struct mcp_call *call)
 					     argument(call, "arg1"), argument(call, "arg2"));
 	cJSON *result = cJSON_CreateObject();
 
-	add_message(result, text_content(text));
+	fixture_add_message(result, fixture_text_content(text));
 	mcp_reply_consume(call, result);
 }
 
@@ -271,8 +281,9 @@ static void prompt_with_resource(struct mcp_call *call)
 	json_add_string(resource, "uri", argument(call, "resourceUri"));
 	json_add_string(resource, "mimeType", "text/plain");
 	json_add_string(resource, "text", "Embedded resource content for testing.");
-	add_message(result, content);
-	add_message(result, text_content("Please process the embedded resource above."));
+	fixture_add_message(result, content);
+	fixture_add_message(result,
+			    fixture_text_content("Please process the embedded resource above."));
 	mcp_reply_consume(call, result);
 }
 
@@ -284,6 +295,7 @@ static const struct mcp_prompt prompts[] = {
 	{ "test_prompt_with_arguments", NULL, "With arguments", "[" ARGUMENT("arg1") "," ARGUMENT("arg2") "]", prompt_with_arguments },
 	{ "test_prompt_with_embedded_resource", NULL, "With a resource", "[" ARGUMENT("resourceUri") "]", prompt_with_resource },
 	{ "test_prompt_with_image", NULL, "With an image", NULL, reply_result },
+	{ "test_input_required_result_prompt", NULL, "Asks the client first", NULL, fixture_ask },
 };
 
 /*
@@ -349,8 +361,8 @@ static void reply_empty(struct mcp_call *call)
 
 static void complete(struct mcp_call *call)
 {
-	mcp_reply_consume(call, parsed("{\"completion\":{\"values\":[],\"total\":0,"
-				       "\"hasMore\":false}}"));
+	mcp_reply_consume(call, fixture_json("{\"completion\":{\"values\":[],\"total\":0,"
+					     "\"hasMore\":false}}"));
 }
 
 static const struct mcp_method methods[] = {
