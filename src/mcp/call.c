@@ -265,10 +265,10 @@ void mcp_reply_consume(struct mcp_call *call, cJSON *result_consume)
 void mcp_reply_error(struct mcp_call *call, const struct mcp_error *error)
 {
 	scoped(freep) char *text = mcp_error_text(call->message.id, error);
+	int status = error->http_status ? error->http_status : 200;
 
-	/* Of the legacy era only the transport's own troubles are told by the status. */
-	finish(call, call->era == MCP_MODERN && error->http_status ? error->http_status : 200,
-	       text);
+	/* Until 2025-11-25 a 404 is of the session: its client would begin another. */
+	finish(call, call->era == MCP_LEGACY && status == 404 ? 200 : status, text);
 }
 
 void mcp_fail(struct mcp_call *call, int code, const char *format, ...)

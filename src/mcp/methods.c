@@ -104,9 +104,12 @@ static void initialize(struct mcp_call *call)
 	cJSON *result, *info;
 
 	if (mcp_session_new(call->server, call->principal, &session) < 0) {
+		scoped(mcp_error_done) struct mcp_error error = { 0 };
+
 		http_response_header(call->req, "Retry-After", "60");
-		mcp_fail(call, MCP_INTERNAL_ERROR,
-			 "Too many MCP sessions are open (mcp.sessions_max); end one of them");
+		mcp_error_set(&error, 429, MCP_INTERNAL_ERROR,
+			      "Too many MCP sessions are open (mcp.sessions_max); end one of them");
+		mcp_reply_error(call, &error);
 		return;
 	}
 	http_response_header(call->req, "Mcp-Session-Id", session->id);

@@ -86,6 +86,7 @@ test("where others have all sessions, one more is refused and says so", async (t
 	const refused = await begin(bob);
 
 	assert.equal(refused.id, undefined);
+	assert.equal(refused.begun.status, 429);
 	assert.match(refused.begun.json.error.message, /mcp\.sessions_max/);
 	assert.ok(refused.begun.headers["retry-after"]);
 	assert.equal((await s.request("ping")).status, 200);
