@@ -270,6 +270,23 @@ static const struct process *find_process(const struct process *all, size_t n, p
 	return NULL;
 }
 
+/* More than any tree is high; a parent that changes while one climbs can't make it endless. */
+#define ANCESTORS_MAX 256
+
+bool process_is_above(pid_t ancestor, pid_t pid)
+{
+	struct process p;
+
+	for (int i = 0; i < ANCESTORS_MAX && pid > 1; i++) {
+		if (process_read(pid, &p) < 0)
+			return false;
+		if (p.ppid == ancestor)
+			return true;
+		pid = p.ppid;
+	}
+	return false;
+}
+
 bool process_descends(const struct process *all, size_t n, pid_t pid, pid_t ancestor)
 {
 	const struct process *p = find_process(all, n, pid);

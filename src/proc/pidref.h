@@ -60,5 +60,8 @@ int processes_read(struct process **ret, size_t *ret_n) must_use;
 typedef void process_fn(const struct process *p, void *arg);
 int processes_each(process_fn *fn, void *arg) must_use;
 
+/* Whether `ancestor` is above `pid` now, by parents; reads /proc once a step. */
+bool process_is_above(pid_t ancestor, pid_t pid);
+
 /* Whether `ancestor` is above `pid` in `all`, by parents. */
 bool process_descends(const struct process *all, size_t n, pid_t pid, pid_t ancestor);

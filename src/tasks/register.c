@@ -11,24 +11,6 @@
 #include "base/mem.h"
 #include "tasks/tasks_priv.h"
 
-/* More than any tree is high; a parent that changes while one climbs can't make it endless. */
-#define ANCESTORS_MAX 256
-
-/* Whether `ancestor` stands above `pid`. */
-static bool is_above(pid_t ancestor, pid_t pid)
-{
-	struct process p;
-
-	for (int i = 0; i < ANCESTORS_MAX && pid > 1; i++) {
-		if (process_read(pid, &p) < 0)
-			return false;
-		if (p.ppid == ancestor)
-			return true;
-		pid = p.ppid;
-	}
-	return false;
-}
-
 /* Whether it leads a session in which children of its own have process groups of theirs. */
 static bool is_shell(const struct process *p)
 {
@@ -59,7 +41,7 @@ int task_check_pid(const struct task_peer *peer, pid_t pid, struct pidref *ret,
 	if (!peer->is_unix || peer->pid <= 0)
 		return refuse(reterr, "a process can be registered only over the unix socket, by "
 				      "one of its ancestors on this machine");
-	if (pid == self || pid == 1 || is_above(pid, self))
+	if (pid == self || pid == 1 || process_is_above(pid, self))
 		return refuse(reterr, "process %d is previewd itself, or one above it", (int)pid);
 
 	r = pidref_of(pid, &ref);
@@ -72,7 +54,7 @@ int task_check_pid(const struct task_peer *peer, pid_t pid, struct pidref *ret,
 
 	if (p.uid != peer->uid)
 		r = refuse(reterr, "process %d is another user's", (int)pid);
-	else if (!is_above(peer->pid, pid))
+	else if (!process_is_above(peer->pid, pid))
 		r = refuse(reterr,
 			   "process %d does not descend from the one that asks (%d): a task is "
 			   "registered by who started it",
