@@ -129,6 +129,24 @@ void route_session_end(struct call *call)
 	      &fault);
 }
 
+void route_hold_add(struct call *call)
+{
+	scoped(hold_params_done) struct hold_params params = { 0 };
+	scoped(fault_done) struct fault fault = { 0 };
+	struct session_ref ref = call_session(call);
+	const struct http_peer *peer = http_request_peer(call->req);
+	const struct task_peer task_peer = { peer->is_unix, peer->uid, peer->pid };
+
+	if (json_read(call->body, hold_fields, &params, &fault) < 0) {
+		api_reply_fault(call, &fault);
+		return;
+	}
+	begun(call,
+	      registry_hold(call->api->deps.registry, call->principal, &task_peer, &ref, &params,
+			    on_done, call, &fault),
+	      &fault);
+}
+
 typedef int session_read_fn(struct registry *reg, const struct principal *principal,
 			    const struct session_ref *ref, cJSON **ret, struct fault *reterr);
 
@@ -145,6 +163,11 @@ static void read_session(struct call *call, session_read_fn *read)
 void route_session_get(struct call *call)
 {
 	read_session(call, registry_session_get);
+}
+
+void route_hold_list(struct call *call)
+{
+	read_session(call, registry_holds);
 }
 
 void route_previews_list(struct call *call)

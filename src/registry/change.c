@@ -263,6 +263,7 @@ static void on_ended(struct registry_op *op, int result)
 			cJSON_AddItemToObject(op->result.value, "left",
 					      cJSON_Duplicate(op->left, true));
 		session_end_in_memory(s, clock_realtime());
+		holds_drop(s);
 	}
 
 	for (size_t i = 0; i < op->n_ending; i++) {
@@ -307,6 +308,7 @@ static void end_commit(struct registry_op *op)
 	session_begin_end(s, batch);
 	session_settle(reg, s, 0, false); /* the ending of its tasks is over */
 	auth_revoke_session(reg->deps.auth, s->session_id, batch);
+	holds_delete(s, batch);
 	bus_prepare(reg->deps.bus, s->session_id);
 	op_commit(op, batch, on_ended);
 }
@@ -340,26 +342,12 @@ static void name_tasks_to_end(struct registry *reg, const struct session *s)
 	}
 }
 
-struct registry_op *registry_session_end(struct registry *reg, struct principal *principal,
-					 const struct session_ref *ref, registry_done_fn *done,
-					 void *arg, struct fault *reterr)
+struct registry_op *session_end(struct registry *reg, struct session *s,
+				struct principal *principal, registry_done_fn *done, void *arg)
 {
-	struct session *s = session_find(reg, ref->session_id);
-	struct registry_op *op;
+	struct session_ref ref = { s->app_id, s->session_id };
+	struct registry_op *op = op_new(reg, principal, &ref, done, arg);
 
-	if (registry_refuses_changes(reg, reterr) < 0)
-		return NULL;
-
-	/* An ended session is known to its owner only. */
-	if (!s || !s->durable || s->ended_at == 0) {
-		s = session_visible(reg, principal, ref, reterr);
-		if (!s)
-			return NULL;
-	} else if (session_writable(reg, principal, ref, &s, reterr) < 0) {
-		return NULL;
-	}
-
-	op = op_new(reg, principal, ref, done, arg);
 	if (s->ending || !s->will_live) {
 		finish_as_ended_already(op, s->ending ? "the session is ending already"
 						      : "the session had ended already");
@@ -379,6 +367,27 @@ struct registry_op *registry_session_end(struct registry *reg, struct principal 
 	s->ending = true;
 	op->task_ending = tasks_end_session(reg->deps.tasks, s->session_id, on_tasks_ended, op);
 	return op;
+}
+
+struct registry_op *registry_session_end(struct registry *reg, struct principal *principal,
+					 const struct session_ref *ref, registry_done_fn *done,
+					 void *arg, struct fault *reterr)
+{
+	struct session *s = session_find(reg, ref->session_id);
+
+	if (registry_refuses_changes(reg, reterr) < 0)
+		return NULL;
+
+	/* An ended session is known to its owner only. */
+	if (!s || !s->durable || s->ended_at == 0) {
+		s = session_visible(reg, principal, ref, reterr);
+		if (!s)
+			return NULL;
+	} else if (session_writable(reg, principal, ref, &s, reterr) < 0) {
+		return NULL;
+	}
+
+	return session_end(reg, s, principal, done, arg);
 }
 
 /*

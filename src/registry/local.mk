@@ -2,6 +2,7 @@ libpreviewd_a_SOURCES += \
 	%reldir%/activity.c %reldir%/activity.h \
 	%reldir%/attach.c \
 	%reldir%/change.c \
+	%reldir%/hold.c \
 	%reldir%/memory.c \
 	%reldir%/operation.c \
 	%reldir%/owner.c \

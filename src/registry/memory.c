@@ -143,6 +143,7 @@ void session_free(struct registry *reg, struct session *s)
 		free(slot->name);
 		free(slot);
 	}
+	holds_free(reg, s);
 	if (s->ended_at)
 		DL_DELETE2(u->ended, s, ended_prev, ended_next);
 	DL_DELETE2(u->sessions, s, user_prev, user_next);
@@ -467,6 +468,10 @@ int registry_load(struct registry *reg, struct fault *reterr)
 	if (r < 0)
 		return r;
 	r = store_load(reg->deps.store, RECORD_KIND_ATTACHMENT, on_attachment, reg, reterr);
+	if (r < 0)
+		return r;
+
+	r = holds_load(reg, reterr);
 	if (r < 0)
 		return r;
 

@@ -145,6 +145,29 @@ struct registry_op *registry_session_end(struct registry *reg, struct principal 
 					 const struct session_ref *ref, registry_done_fn *done,
 					 void *arg, struct fault *reterr);
 
+/*
+ * Holding: the session ends sessions.grace after the last of the processes that hold it is gone,
+ * however it went, also while there was no daemon.  One that was never held lives until it is
+ * ended.  The process is the peer itself (`pid` 0) or one above it.  Makes the session if the
+ * principal may.  Gives {session_id, app_id, pid, command, held_since, grace_seconds}.
+ */
+struct hold_params {
+	unsigned pid;  /* 0: the peer */
+	char *workdir; /* kept with the session, or NULL */
+};
+
+extern const struct json_field hold_fields[];
+void hold_params_done(struct hold_params *p);
+
+struct registry_op *registry_hold(struct registry *reg, struct principal *principal,
+				  const struct task_peer *peer, const struct session_ref *ref,
+				  const struct hold_params *params, registry_done_fn *done,
+				  void *arg, struct fault *reterr);
+
+/* {holds: [{pid, command, held_since}], ends_at}: the latter null while somebody holds it. */
+int registry_holds(struct registry *reg, const struct principal *principal,
+		   const struct session_ref *ref, cJSON **ret, struct fault *reterr) must_use;
+
 /* Hears of each session that has ended, once the store has it, in the same step of the loop. */
 typedef void registry_ended_fn(const char *session_id, void *arg);
 void registry_on_session_ended(struct registry *reg, registry_ended_fn *fn, void *arg);

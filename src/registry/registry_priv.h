@@ -26,6 +26,7 @@ struct user {
 	char *user_id;
 	size_t n_slots;           /* what limits.per_user counts */
 	size_t n_sessions;        /* living and ended */
+	size_t n_holds;           /* what limits.holds_per_user counts */
 	size_t n_forgetting;      /* of them, those that the store is being told to forget */
 	struct session *sessions; /* all, oldest first */
 	struct session *ended;    /* those that have ended, the longest ago first */
@@ -49,6 +50,9 @@ struct session {
 	bool ending;         /* its tasks are being ended: nothing new begins */
 	struct slot *slots;
 	size_t n_slots; /* what limits.per_session counts */
+	struct hold *holds;
+	struct timer *grace; /* runs while it was held and is no longer; NULL before */
+	usec_t grace_ends;   /* realtime; 0: it doesn't run */
 	struct session *user_prev, *user_next;
 	struct session *ended_prev, *ended_next;
 	UT_hash_handle hh;
@@ -243,8 +247,11 @@ struct registry_op {
 	/* pin, unpin */
 	bool pinned;
 
-	/* session put: what its record says */
+	/* session put, hold: what its record says */
 	char *workdir, *meta;
+
+	/* hold */
+	struct hold *hold;
 
 	/* attach, session put: one that makes room for the new session */
 	struct session *forgetting;
@@ -360,6 +367,18 @@ int attachment_find(struct registry *reg, const struct principal *principal,
  */
 struct registry_op *slot_detach(struct registry *reg, struct slot *slot, const char *reason,
 				struct principal *principal, registry_done_fn *done, void *arg);
+
+/* The end of a session that lives, by whoever's will.  `principal` and `done` may be NULL. */
+struct registry_op *session_end(struct registry *reg, struct session *s,
+				struct principal *principal, registry_done_fn *done, void *arg);
+
+/*
+ * hold.c: the processes that a session lives with.
+ */
+int holds_load(struct registry *reg, struct fault *reterr) must_use;
+void holds_delete(const struct session *s, struct store_batch *batch); /* it is about to end */
+void holds_drop(struct session *s); /* it has ended: those from before its end go */
+void holds_free(struct registry *reg, struct session *s);
 
 /* Whether an attachment of the session other than `except` names the task. */
 bool task_is_named(const struct session *s, const char *task_id, const struct attachment *except);

@@ -104,6 +104,15 @@ static const char *const migrations[] = {
 	" position INTEGER NOT NULL,"
 	" PRIMARY KEY (session_id, channel, id)"
 	") STRICT, WITHOUT ROWID;",
+
+	/* processes that hold sessions */
+	"CREATE TABLE hold ("
+	" session_id TEXT NOT NULL,"
+	" pid TEXT NOT NULL,"
+	" start_time INTEGER NOT NULL,"
+	" held_since INTEGER NOT NULL,"
+	" PRIMARY KEY (session_id, pid)"
+	") STRICT, WITHOUT ROWID;",
 	/* clang-format on */
 };
 

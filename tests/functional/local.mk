@@ -6,6 +6,7 @@ EXTRA_DIST += \
 	%reldir%/access.test.mjs %reldir%/activity.test.mjs %reldir%/cgroup.test.mjs %reldir%/groups.mjs \
 	%reldir%/chromium.test.mjs %reldir%/durability.test.mjs %reldir%/events.test.mjs \
 	%reldir%/canvas.test.mjs %reldir%/mcp.mjs %reldir%/mcp.test.mjs \
+	%reldir%/holds.test.mjs \
 	%reldir%/http.test.mjs %reldir%/leak.test.mjs %reldir%/limits.test.mjs \
 	%reldir%/processes.mjs %reldir%/run.test.mjs %reldir%/tasks.test.mjs \
 	tests/fixtures/task-app/package.json tests/fixtures/task-app/server.js \
