@@ -34,7 +34,8 @@ extern const size_t n_routes;
 
 extern const struct json_field token_fields[];
 
-/* Stand for bodies that no one table describes: the canvas reads them. */
+/* Stand for bodies that no one table describes: the hooks' and the canvas' own readers do. */
+extern const struct json_field hook_body_fields[];
 extern const struct json_field canvas_action_fields[];
 extern const struct json_field canvas_list_fields[];
 /* And for a body that is read by the protocol that it belongs to. */
@@ -80,6 +81,7 @@ struct call {
 	struct auth_op *auth_op;
 	struct tasks_op *task_op;
 	struct canvas_calls *canvas_calls;
+	struct timer *deadline; /* of a hook's */
 	cJSON *body; /* an object, or canvas_list_fields: a list; where the route has one */
 };
 

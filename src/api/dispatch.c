@@ -26,6 +26,7 @@ struct call *call_free(struct call *call)
 	principal_unref(call->principal);
 	http_match_done(&call->match);
 	canvas_calls_free(call->canvas_calls);
+	timer_free(call->deadline);
 	json_free(call->body);
 	free(call);
 	return NULL;

@@ -4,6 +4,7 @@ libpreviewd_a_SOURCES += \
 	%reldir%/dispatch.c \
 	%reldir%/events.c \
 	%reldir%/guard.c \
+	%reldir%/hooks.c \
 	%reldir%/mcp.c \
 	%reldir%/openapi.c \
 	%reldir%/previews.c \

@@ -106,6 +106,8 @@ static const char *access_text(enum route_access access)
 
 static cJSON *body_schema(const struct json_field *fields)
 {
+	if (fields == hook_body_fields)
+		return object_schema();
 	if (fields == canvas_action_fields)
 		return canvas_action_schema();
 	if (fields == canvas_list_fields)

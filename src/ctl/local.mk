@@ -26,7 +26,6 @@ libpreviewd_a_SOURCES += \
 	%reldir%/commands.c %reldir%/commands.h %reldir%/commands.def \
 	%reldir%/ctl.c %reldir%/ctl.h \
 	%reldir%/foreground.c %reldir%/foreground.h \
-	%reldir%/hook.c %reldir%/hook.h \
 	%reldir%/output.c %reldir%/output.h \
 	%reldir%/portfinder.c %reldir%/portfinder.h \
 	%reldir%/previews.c %reldir%/previews.h \

@@ -24,7 +24,7 @@ test("every route of openapi.json exists, and answers without a credential as it
 	const d = await start(t);
 	const doc = (await d.anonymous.get("/openapi.json")).json;
 	assert.match(doc.openapi, /^3\.1/);
-	const sample = { app_id: "default", session_id: "s1", name: "web", token_id: "abc", task_id: "t1", action: "get_state" };
+	const sample = { app_id: "default", session_id: "s1", name: "web", token_id: "abc", task_id: "t1", action: "get_state", agent: "generic" };
 	let n = 0;
 	for (const [pattern, operations] of Object.entries(doc.paths)) {
 		const target = pattern.replace(/\{(\w+)\}/g, (_, name) => sample[name] ?? assert.fail(`parameter ${name}`));

@@ -10,7 +10,6 @@
 
 #include "base/json.h"
 #include "base/mem.h"
-#include "ctl/hook.h"
 #include "ctl/output.h"
 #include "ctl/problem.h"
 
@@ -187,47 +186,6 @@ static void json_errors_bring_the_document_along(void **state)
 			 20);
 }
 
-static void each_agent_says_in_its_way_that_its_session_ended(void **state)
-{
-	/* clang-format off */
-	static const struct {
-		const char *agent, *input;
-		int r;
-		const char *session;
-	} rows[] = {
-		{ "generic", "{\"event\":\"session_end\",\"session_id\":\"s1\"}", 1, "s1" },
-		{ "generic", "{\"event\":\"session_start\",\"session_id\":\"s1\"}", 0, NULL },
-		{ "generic", "{\"event\":\"session_end\"}", -EINVAL, NULL },
-		{ "generic", "{\"event\":\"session_end\",\"session_id\":\"../x\"}", -EINVAL, NULL },
-		{ "generic", "nonsense", -EINVAL, NULL },
-		{ "generic", "", -EINVAL, NULL },
-		{ "claude-code", "{\"session_id\":\"b2c0-1\",\"hook_event_name\":\"SessionEnd\",\"reason\":\"clear\"}", 1, "b2c0-1" },
-		{ "claude-code", "{\"session_id\":\"b2c0-1\",\"hook_event_name\":\"Stop\",\"background_tasks\":[]}", 0, NULL },
-		{ "claude-code", "{\"session_id\":\"b2c0-1\",\"hook_event_name\":\"SessionStart\"}", 0, NULL },
-		{ "codex", "{\"session_id\":\"c1\",\"hook_event_name\":\"SessionEnd\",\"reason\":\"other\"}", 1, "c1" },
-		{ "codex", "{\"session_id\":\"c1\",\"turn_id\":\"t\",\"hook_event_name\":\"Stop\"}", 0, NULL },
-		{ "gemini", "{\"session_id\":\"g1\",\"hook_event_name\":\"SessionEnd\",\"reason\":\"exit\"}", 1, "g1" },
-		{ "cursor", "{\"conversation_id\":\"u1\",\"hook_event_name\":\"sessionEnd\"}", 1, "u1" },
-		{ "cursor", "{\"conversation_id\":\"u1\",\"hook_event_name\":\"stop\"}", 0, NULL },
-		{ "cursor", "{\"session_id\":\"u2\",\"hook_event_name\":\"sessionEnd\"}", 1, "u2" },
-	};
-	/* clang-format on */
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		scoped(freep) char *session = NULL;
-
-		assert_int_equal(hook_read(hook_dialect_of(rows[i].agent), rows[i].input,
-					   strlen(rows[i].input), &session),
-				 rows[i].r);
-		if (rows[i].session)
-			assert_string_equal(session, rows[i].session);
-		else
-			assert_null(session);
-	}
-	assert_null(hook_dialect_of("nobody"));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -240,7 +198,6 @@ int main(void)
 		cmocka_unit_test(an_answer_becomes_a_sentence_and_an_exit_code),
 		cmocka_unit_test(every_fault_has_an_exit_code_of_the_manual),
 		cmocka_unit_test(json_errors_bring_the_document_along),
-		cmocka_unit_test(each_agent_says_in_its_way_that_its_session_ended),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
