@@ -5,7 +5,6 @@
  */
 #include "ctl/client.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,6 +16,7 @@
 #include "base/parse.h"
 #include "base/strbuf.h"
 #include "config/settings.h"
+#include "ctl/client_priv.h"
 #include "ctl/ctl.h"
 
 #define CONNECT_SECONDS 10L
@@ -218,7 +218,7 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
 	return b->error ? 0 : size * n;
 }
 
-static struct curl_slist *add_header(struct curl_slist *list, const char *line)
+struct curl_slist *client_field(struct curl_slist *list, const char *line)
 {
 	struct curl_slist *longer = curl_slist_append(list, line);
 
@@ -227,19 +227,34 @@ static struct curl_slist *add_header(struct curl_slist *list, const char *line)
 	return longer;
 }
 
+struct curl_slist *client_credential(const struct client *client, struct curl_slist *list)
+{
+	char *line;
+
+	if (!client->endpoint.token)
+		return list;
+	line = xasprintf("Authorization: Bearer %s", client->endpoint.token);
+	list = client_field(list, line);
+	secret_free(line);
+	return list;
+}
+
+CURL *client_transfer(const struct client *client, const char *path)
+{
+	scoped(freep) char *url = xasprintf("%s%s", client->base, path);
+	CURL *curl = prepare(client, NULL);
+
+	curl_easy_setopt(curl, CURLOPT_URL, url);
+	return curl;
+}
+
 static struct curl_slist *headers_of(const struct client *client, bool body)
 {
-	struct curl_slist *list = add_header(NULL, "Accept: application/json");
+	struct curl_slist *list = client_field(NULL, "Accept: application/json");
 
 	if (body)
-		list = add_header(list, "Content-Type: application/json");
-	if (client->endpoint.token) {
-		char *line = xasprintf("Authorization: Bearer %s", client->endpoint.token);
-
-		list = add_header(list, line);
-		secret_free(line);
-	}
-	return list;
+		list = client_field(list, "Content-Type: application/json");
+	return client_credential(client, list);
 }
 
 static int perform(struct client *client, usec_t timeout, const char *method, const char *path,

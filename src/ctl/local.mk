@@ -2,7 +2,9 @@ bin_PROGRAMS += previewctl
 previewctl_SOURCES = %reldir%/main.c
 
 libpreviewd_a_SOURCES += \
-	%reldir%/client.c %reldir%/client.h \
+	%reldir%/bridge.c %reldir%/bridge.h \
+	%reldir%/bridged.c %reldir%/bridged.h \
+	%reldir%/client.c %reldir%/client.h %reldir%/client_priv.h \
 	%reldir%/cmd-attach.c \
 	%reldir%/cmd-completion.c \
 	%reldir%/cmd-config.c \
@@ -11,6 +13,7 @@ libpreviewd_a_SOURCES += \
 	%reldir%/cmd-help.c \
 	%reldir%/cmd-hook.c \
 	%reldir%/cmd-ls.c \
+	%reldir%/cmd-mcp.c \
 	%reldir%/cmd-open.c \
 	%reldir%/cmd-pin.c \
 	%reldir%/cmd-run.c \

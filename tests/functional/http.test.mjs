@@ -44,7 +44,8 @@ test("every route of openapi.json exists, and answers without a credential as it
 			if (!open) assert.ok(operation.responses.default || operation.responses[answer.status], where);
 
 			const authorized = await d.admin.request(method.toUpperCase(), target, {});
-			assert.ok(![401, 403, 405, 500, 501].includes(authorized.status), `${where}: ${authorized.status}`);
+			const by_socket = authorized.json?.code === "hold_not_allowed"; // and this is TCP
+			assert.ok(by_socket || ![401, 403, 405, 500, 501].includes(authorized.status), `${where}: ${authorized.status}`);
 			if (authorized.status === 404) assert.notEqual(authorized.json.code, "not_found", where);
 			assert.ok(operation.responses.default || operation.responses[authorized.status], where);
 		}
