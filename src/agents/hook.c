@@ -26,6 +26,7 @@ struct hook_dialect {
 	const char *stop_tool[PATHS_MAX]; /* tools that end one */
 	const char *stopped[PATHS_MAX];   /* the id then */
 	const char *pid_variable, *program;
+	const char *fills_in; /* tools by the beginning of their names: given the session */
 };
 
 /*
@@ -49,7 +50,7 @@ static const struct hook_dialect dialects[] = {
 	  .session = { "session_id", "thread_id" }, .program = "codex" },
 	{ .agent = "gemini", .event = "hook_event_name",
 	  .start = "SessionStart", .end = "SessionEnd", .before = "BeforeTool",
-	  .session = { "session_id" }, .program = "gemini" },
+	  .session = { "session_id" }, .program = "gemini", .fills_in = "mcp_previewd_" },
 	{ .agent = "cursor", .event = "hook_event_name",
 	  .start = "sessionStart", .end = "sessionEnd", .before = "preToolUse",
 	  .session = { "conversation_id", "session_id" }, .program = "cursor-agent" },
@@ -224,6 +225,35 @@ int hook_event_read(const struct hook_dialect *dialect, const cJSON *document,
 	if (ret->kind == HOOK_TOOL_USE && !ret->tool_use_id && ret->session_id)
 		ret->kind = HOOK_OTHER;
 	return r < 0 || !is_complete(ret) ? -EINVAL : 0;
+}
+
+/* What Gemini is given replaces all of the arguments. */
+static cJSON *with_session(const cJSON *arguments, const char *session_id)
+{
+	cJSON *all =
+		cJSON_IsObject(arguments) ? cJSON_Duplicate(arguments, true) : cJSON_CreateObject();
+
+	if (!json_string(all, "session_id"))
+		json_add_string(all, "session_id", session_id);
+	return all;
+}
+
+cJSON *hook_answer(const struct hook_dialect *dialect, const cJSON *document,
+		   const struct hook_event *e)
+{
+	const char *event = json_string(document, dialect->event);
+	const char *tool = json_string(document, "tool_name");
+	cJSON *answer = cJSON_CreateObject(), *output;
+
+	if (!dialect->fills_in || !e->session_id || !event || !is(event, dialect->before) ||
+	    !tool || strncmp(tool, dialect->fills_in, strlen(dialect->fills_in)) != 0)
+		return answer;
+	output = cJSON_AddObjectToObject(answer, "hookSpecificOutput");
+	json_add_string(output, "hookEventName", event);
+	cJSON_AddItemToObject(output, "tool_input",
+			      with_session(cJSON_GetObjectItemCaseSensitive(document, "tool_input"),
+					   e->session_id));
+	return answer;
 }
 
 cJSON *hook_event_document(const struct hook_event *e)

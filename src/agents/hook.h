@@ -57,5 +57,12 @@ void hook_event_done(struct hook_event *e);
 int hook_event_read(const struct hook_dialect *dialect, const cJSON *document,
 		    struct hook_event *ret) must_use;
 
+/*
+ * What the hook answers, as the agent wants it; never NULL.  Where the agent doesn't tell its MCP
+ * servers the session, it's the arguments of a call of ours with the session in them.
+ */
+cJSON *hook_answer(const struct hook_dialect *dialect, const cJSON *document,
+		   const struct hook_event *e);
+
 /* The same event in the generic dialect. */
 cJSON *hook_event_document(const struct hook_event *e);

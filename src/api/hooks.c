@@ -31,7 +31,12 @@ static bool is_generic(const struct call *call)
 
 static void reply_done(struct call *call)
 {
-	api_reply_json(call, 200, cJSON_CreateObject());
+	const struct hook_dialect *dialect = hook_dialect_of(call_param(call, "agent"));
+	scoped(hook_event_done) struct hook_event e = { 0 };
+
+	if (hook_event_read(dialect, call->body, &e) < 0)
+		hook_event_done(&e);
+	api_reply_json(call, 200, hook_answer(dialect, call->body, &e));
 }
 
 static void reply_fault(struct call *call, const struct fault *fault)

@@ -120,6 +120,18 @@ static void tell(struct ctl *ctl, const struct hook_event *event, usec_t deadlin
 		say(ctl, "previewd was told");
 }
 
+/* Silent where there is nothing to say. */
+static void answer(struct ctl *ctl, const struct hook_dialect *dialect, const cJSON *document,
+		   const struct hook_event *event)
+{
+	scoped(json_freep) cJSON *said = hook_answer(dialect, document, event);
+	scoped(freep) char *text = said->child ? json_print(said) : NULL;
+
+	if (text)
+		fprintf(ctl->out, "%s\n", text);
+	fflush(ctl->out);
+}
+
 static int hook(struct ctl *ctl)
 {
 	const struct hook_dialect *dialect = hook_dialect_of(ctl->args[0]);
@@ -138,6 +150,7 @@ static int hook(struct ctl *ctl)
 		say(ctl, "the hook's input is not understood");
 		return EXIT_OK;
 	}
+	answer(ctl, dialect, document, &event);
 	if (event.kind == HOOK_OTHER) {
 		say(ctl, "nothing of previewd's happened");
 		return EXIT_OK;

@@ -104,10 +104,42 @@ static void all_of_it_can_be_said_in_the_generic_dialect(void **state)
 	assert_string_equal(printed, text);
 }
 
+static void gemini_is_given_the_session_to_call_with(void **state)
+{
+	/* clang-format off */
+	static const struct {
+		const char *agent, *input, *expected;
+	} rows[] = {
+		{ "gemini", "{\"session_id\":\"g1\",\"hook_event_name\":\"BeforeTool\",\"tool_name\":\"mcp_previewd_PreviewProxy\","
+		  "\"tool_input\":{\"port\":5173}}",
+		  "{\"hookSpecificOutput\":{\"hookEventName\":\"BeforeTool\",\"tool_input\":{\"port\":5173,\"session_id\":\"g1\"}}}" },
+		{ "gemini", "{\"session_id\":\"g1\",\"hook_event_name\":\"BeforeTool\",\"tool_name\":\"mcp_previewd_PreviewList\"}",
+		  "{\"hookSpecificOutput\":{\"hookEventName\":\"BeforeTool\",\"tool_input\":{\"session_id\":\"g1\"}}}" },
+		{ "gemini", "{\"session_id\":\"g1\",\"hook_event_name\":\"BeforeTool\",\"tool_name\":\"run_shell_command\"}", "{}" },
+		{ "gemini", "{\"session_id\":\"g1\",\"hook_event_name\":\"AfterTool\",\"tool_name\":\"mcp_previewd_PreviewList\"}", "{}" },
+		{ "claude-code", "{\"session_id\":\"c\",\"hook_event_name\":\"PreToolUse\",\"tool_name\":\"mcp_previewd_x\",\"tool_use_id\":\"t\"}", "{}" },
+	};
+	/* clang-format on */
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct hook_dialect *dialect = hook_dialect_of(rows[i].agent);
+		scoped(json_freep) cJSON *document = cJSON_Parse(rows[i].input), *said = NULL;
+		scoped(hook_event_done) struct hook_event e = { 0 };
+		scoped(freep) char *text = NULL;
+
+		assert_int_equal(hook_event_read(dialect, document, &e), 0);
+		said = hook_answer(dialect, document, &e);
+		text = json_print(said);
+		assert_string_equal(text, rows[i].expected);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_agent_says_it_in_its_way),
+		cmocka_unit_test(gemini_is_given_the_session_to_call_with),
 		cmocka_unit_test(all_of_it_can_be_said_in_the_generic_dialect),
 	};
 
