@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/crypto.h"
@@ -59,6 +60,19 @@ static int endpoint_of_url(const char *url, const char *token, struct endpoint *
 	return 0;
 }
 
+/* Agents start their servers with next to no environment: where a login's runtime directory always
+ * is, when nothing says so and a daemon is there. */
+static char *socket_of_login(const struct ctl *ctl)
+{
+	scoped(freep) char *path =
+		xasprintf("/run/user/%u/previewd/previewd.sock", (unsigned)geteuid());
+
+	if (ctl_environment(ctl, "XDG_RUNTIME_DIR") || ctl_environment(ctl, "RUNTIME_DIRECTORY") ||
+	    access(path, F_OK) < 0)
+		return NULL;
+	return STEAL(path);
+}
+
 int endpoint_find(const struct ctl *ctl, struct endpoint *ret, struct problem *reterr)
 {
 	const char *path = ctl->common[CTL_SOCKET].text;
@@ -69,7 +83,9 @@ int endpoint_find(const struct ctl *ctl, struct endpoint *ret, struct problem *r
 	if (!path && url)
 		return endpoint_of_url(url, ctl_environment(ctl, "PREVIEWD_TOKEN"), ret, reterr);
 
-	ret->socket_path = path ? xstrdup(path) : default_socket_path();
+	ret->socket_path = path ? xstrdup(path) : socket_of_login(ctl);
+	if (!ret->socket_path)
+		ret->socket_path = default_socket_path();
 	if (ret->socket_path)
 		return 0;
 	problem_set(reterr, EXIT_UNREACHABLE, "unreachable",
