@@ -1,5 +1,25 @@
 # contrib
 
+# For agents, in the repository's own order: `/plugin marketplace add $(pkgdatadir)` finds its way.
+nobase_dist_pkgdata_DATA = \
+	.claude-plugin/marketplace.json \
+	%reldir%/claude-code/.claude-plugin/plugin.json \
+	%reldir%/claude-code/.mcp.json \
+	%reldir%/claude-code/README.md \
+	%reldir%/claude-code/hooks/hooks.json \
+	%reldir%/claude-code/skills/preview/SKILL.md \
+	%reldir%/codex/README.md \
+	%reldir%/codex/config.toml.example \
+	%reldir%/codex/hooks.json \
+	%reldir%/cursor/README.md \
+	%reldir%/gemini/README.md \
+	%reldir%/gemini/gemini-extension.json \
+	%reldir%/gemini/hooks/hooks.json \
+	%reldir%/opencode/README.md \
+	%reldir%/opencode/opencode.json \
+	%reldir%/opencode/previewd.js \
+	%reldir%/vscode/README.md
+
 # Completions, by the program itself from its tables.
 bashcompletiondir = $(datadir)/bash-completion/completions
 zshcompletiondir = $(datadir)/zsh/site-functions
