@@ -19,6 +19,7 @@
 #include "ctl/commands.h"
 #include "ctl/ctl.h"
 #include "ctl/foreground.h"
+#include "ctl/launch.h"
 #include "ctl/output.h"
 #include "ctl/portfinder.h"
 #include "ctl/scope.h"
@@ -56,6 +57,7 @@ struct run {
 	char *task_id;
 	char *mark;
 	const char *name;
+	unsigned port;  /* this and no other; 0: any */
 	bool is_remote; /* the daemon can't see our processes */
 
 	struct loop *loop;
@@ -109,8 +111,8 @@ static int register_task(struct run *run, struct problem *reterr)
 		json_add_u64(body, "pid", (uint64_t)foreground_pid(run->command));
 		cJSON_AddTrueToObject(body, "subreaper");
 	}
-	if (ctl_given(run->ctl, PORT))
-		json_add_u64(body, "port", run->ctl->values[PORT].number);
+	if (run->port > 0)
+		json_add_u64(body, "port", run->port);
 	if (ctl_call(run->ctl, "POST", path, body, &task, reterr) < 0)
 		return -1;
 	run->mark = xstrdup_null(json_string(task, "mark"));
@@ -246,10 +248,9 @@ static void on_attached(int result, void *arg)
 static int look_work(void *arg)
 {
 	struct run *run = arg;
-	uint16_t port = ctl_given(run->ctl, PORT) ? (uint16_t)run->ctl->values[PORT].number : 0;
 	const char *path = ctl_given(run->ctl, PATH) ? run->ctl->values[PATH].text : "/";
 
-	return server_find(getpid(), port, path, &run->found);
+	return server_find(getpid(), (uint16_t)run->port, path, &run->found);
 }
 
 /* A page is attached at once; something else when no page comes in its time, or the port was said.
@@ -264,7 +265,7 @@ static bool is_it(struct run *run)
 		return false;
 	if (run->answered_at == 0)
 		run->answered_at = now;
-	return ctl_given(run->ctl, PORT) || now - run->answered_at >= PAGE_PATIENCE;
+	return run->port > 0 || now - run->answered_at >= PAGE_PATIENCE;
 }
 
 static void no_input(void *input)
@@ -394,18 +395,107 @@ static int supervise(struct run *run, struct problem *reterr)
 	return 0;
 }
 
+/*
+ * What to run.
+ */
+static void set_port(char ***env, unsigned port)
+{
+	size_t n = strv_len(*env);
+
+	*env = xrealloc(*env, (n + 2) * sizeof(**env));
+	(*env)[n] = xasprintf("PORT=%u", port);
+	(*env)[n + 1] = NULL;
+}
+
+/* One that is free now; who takes it meanwhile makes the program say so. */
+static int check_port(struct launch *l, struct problem *reterr)
+{
+	unsigned free = port_if_free(l->port);
+
+	if (l->picks_port) {
+		set_port(&l->env, free > 0 ? free : port_if_free(0));
+		l->port = 0;
+		return 0;
+	}
+	if (l->port == 0 || free > 0)
+		return 0;
+	problem_set(reterr, EXIT_CONFLICT, "port_taken",
+		    "something listens already on port %u of the configuration '%s'", l->port,
+		    l->name ? l->name : "?");
+	problem_hint(reterr, "end it, or set \"autoPort\": true where the program takes PORT");
+	return -1;
+}
+
+/* Our own directory and environment are the command's. */
+static int go_there(const struct launch *l, struct problem *reterr)
+{
+	for (char **variable = l->env; *variable; variable++) {
+		scoped(freep) char *name = xstrndup(*variable, strcspn(*variable, "="));
+
+		setenv(name, *variable + strlen(name) + 1, 1);
+	}
+	if (chdir(l->cwd) == 0)
+		return 0;
+	return problem_set(reterr, EXIT_FAILED, "launch", "%s: %s", l->cwd, strerror(errno));
+}
+
+/*
+ * A single word is a configuration's name where there is one of that name; behind "--" it's always
+ * a command.  1: `ret` is to be run; 0: the arguments are.
+ */
+static int choose(struct ctl *ctl, struct launch *ret, struct problem *reterr)
+{
+	scoped(launch_file_done) struct launch_file file = { 0 };
+	scoped(freep) char *here = getcwd(NULL, 0);
+	bool may_be_command = ctl->n_args > 0;
+	int r;
+
+	if (ctl->n_args > 1 || (may_be_command && strcmp(ctl->args[-1], "--") == 0))
+		return 0;
+	r = here ? launch_find(here, &file, reterr) : 0;
+	if (r > 0)
+		r = launch_choose(&file, may_be_command ? ctl->args[0] : NULL, ret, reterr);
+	if (r > 0) {
+		if (ctl_given(ctl, PORT))
+			ret->port = ctl->values[PORT].number;
+		r = check_port(ret, reterr);
+		return r < 0 ? r : 1;
+	}
+	if (r < 0 && may_be_command && !ret->argv) {
+		ctl_warn(ctl, "%s", reterr->message);
+		problem_done(reterr);
+		return 0;
+	}
+	if (r == 0 && !may_be_command) {
+		problem_set(reterr, EXIT_USAGE, "usage",
+			    "run wants a command, or a .claude/launch.json here or above");
+		problem_hint(reterr, "`previewctl help run` tells more");
+		return -1;
+	}
+	return r;
+}
+
 static int run_command(struct ctl *ctl)
 {
 	scoped(problem_done) struct problem problem = { 0 };
-	scoped(run_done) struct run run = { .ctl = ctl };
+	scoped(launch_done) struct launch launch = { 0 };
+	scoped(run_done) struct run run = { .ctl = ctl, .name = "default" };
+	int chosen = choose(ctl, &launch, &problem);
 
-	run.name = ctl_given(ctl, NAME) ? ctl->values[NAME].text : "default";
+	if (chosen < 0)
+		return ctl_fail(ctl, &problem);
+	if (ctl_given(ctl, NAME))
+		run.name = ctl->values[NAME].text;
+	else if (launch.name && name_is_valid(launch.name))
+		run.name = launch.name;
+	run.port = chosen > 0 ? launch.port : ctl_given(ctl, PORT) ? ctl->values[PORT].number : 0;
 	run.previews = ctl_path(ctl, "/previews", NULL, &problem);
 	if (!run.previews || ctl_call(ctl, "GET", "/readyz", NULL, NULL, &problem) < 0)
 		return ctl_fail(ctl, &problem);
 	ctl->client = client_free(ctl->client); /* its connection is nothing for the command */
 
-	if (foreground_new(ctl->args, &run.command, &problem) < 0)
+	if ((chosen > 0 && go_there(&launch, &problem) < 0) ||
+	    foreground_new(chosen > 0 ? launch.argv : ctl->args, &run.command, &problem) < 0)
 		return ctl_fail(ctl, &problem);
 	make_group(&run);
 	if (register_task(&run, &problem) < 0 || supervise(&run, &problem) < 0)
@@ -419,8 +509,7 @@ static int run_command(struct ctl *ctl)
 
 const struct ctl_command cmd_run = {
 	.name = "run",
-	.args = "COMMAND...",
-	.least_args = 1,
+	.args = "[NAME | COMMAND...]",
 	.most_args = INT_MAX,
 	.arg_type = CTL_COMMAND,
 	.options = options,
@@ -434,6 +523,9 @@ const struct ctl_command cmd_run = {
 		"Where a systemd of the user's is running, the command has a scope of its own "
 		"there, "
 		"previewd-run-TASK.scope, and what is ended is ended by that.\n\n"
+		"NAME is a configuration of the project's .claude/launch.json, here or in a folder "
+		"above; it may be left out where there is only one, and the preview has its name. "
+		"What is behind -- is always a command.\n\n"
 		"The daemon must be running: without it nothing is begun.",
 	.exec = run_command,
 };

@@ -29,6 +29,7 @@ libpreviewd_a_SOURCES += \
 	%reldir%/commands.c %reldir%/commands.h %reldir%/commands.def \
 	%reldir%/ctl.c %reldir%/ctl.h \
 	%reldir%/foreground.c %reldir%/foreground.h \
+	%reldir%/launch.c %reldir%/launch.h \
 	%reldir%/output.c %reldir%/output.h \
 	%reldir%/portfinder.c %reldir%/portfinder.h \
 	%reldir%/previews.c %reldir%/previews.h \
@@ -48,5 +49,7 @@ CLEANFILES += %reldir%/previewctl.1
 
 UNIT_TESTS += \
 	tests/unit/test_ctl_cmdline \
+	tests/unit/test_ctl_launch \
+	tests/unit/test_ctl_mcp \
 	tests/unit/test_ctl_output \
 	tests/unit/test_ctl_wire

@@ -19,6 +19,9 @@ struct found_server {
 	bool is_page; /* it answered with HTML; else with something else */
 };
 
+/* That port if nobody listens on it, on 127.0.0.1, else 0; port 0: one that the kernel has free. */
+unsigned port_if_free(unsigned port);
+
 /*
  * Looks once, for some milliseconds and what the servers take to answer.  1 and `ret` filled when
  * something answers over HTTP, 0 when nothing does yet, or a negative errno where it can't be seen.

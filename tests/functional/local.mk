@@ -6,7 +6,7 @@ EXTRA_DIST += \
 	%reldir%/access.test.mjs %reldir%/activity.test.mjs %reldir%/cgroup.test.mjs %reldir%/groups.mjs \
 	%reldir%/chromium.test.mjs %reldir%/durability.test.mjs %reldir%/events.test.mjs \
 	%reldir%/canvas.test.mjs %reldir%/mcp.mjs %reldir%/mcp.test.mjs \
-	%reldir%/agents.mjs %reldir%/agents.test.mjs %reldir%/bridge.test.mjs %reldir%/contrib.test.mjs \
+	%reldir%/agents.mjs %reldir%/agents.test.mjs %reldir%/bridge.test.mjs %reldir%/contrib.test.mjs %reldir%/launch.test.mjs \
 	tests/fixtures/agent.mjs \
 	%reldir%/holds.test.mjs \
 	%reldir%/http.test.mjs %reldir%/leak.test.mjs %reldir%/limits.test.mjs \
