@@ -6,7 +6,8 @@ check_PROGRAMS += %reldir%/mcp-fixture
 
 EXTRA_DIST += %reldir%/package.json %reldir%/package-lock.json \
 	%reldir%/baseline.yml %reldir%/harness.mjs \
-	%reldir%/card.test.mjs %reldir%/clients.test.mjs %reldir%/conformance.test.mjs %reldir%/inspector.test.mjs
+	%reldir%/card.test.mjs %reldir%/clients.test.mjs %reldir%/conformance.test.mjs %reldir%/inspector.test.mjs \
+	%reldir%/stdio.test.mjs
 
 check-mcp: all tests/mcp/mcp-fixture$(EXEEXT)
 	cd '$(srcdir)' && PREVIEWD='$(abs_top_builddir)/previewd' \
