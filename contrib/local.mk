@@ -3,6 +3,7 @@
 # For agents, in the repository's own order: `/plugin marketplace add $(pkgdatadir)` finds its way.
 nobase_dist_pkgdata_DATA = \
 	.claude-plugin/marketplace.json \
+	%reldir%/claude-code/.claude-plugin/icon.png \
 	%reldir%/claude-code/.claude-plugin/plugin.json \
 	%reldir%/claude-code/.mcp.json \
 	%reldir%/claude-code/README.md \
