@@ -6,6 +6,7 @@
  * ends, and an agent that is killed ends it by closing its input, the session ends a grace later.
  * A daemon that can't see this process (it is on another machine) is told at the end instead.
  */
+#include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -22,8 +23,12 @@
 
 struct mcp {
 	struct ctl *ctl;
-	char *to_end[SESSIONS_MAX]; /* those the daemon doesn't hold by us */
-	size_t n_to_end;
+	char *workdir;
+	struct {
+		char *id;
+		bool must_end; /* the daemon doesn't hold it by us */
+	} sessions[SESSIONS_MAX];
+	size_t n_sessions;
 };
 
 static void say(const struct ctl *ctl, const char *sentence)
@@ -43,49 +48,67 @@ static char *path_of(struct ctl *ctl, const char *session, const char *collectio
 	return path;
 }
 
-static void remember_to_end(struct mcp *mcp, const char *session)
+/* Whether it is met for the first time; the last of too many are forgotten. */
+static size_t session_index(struct mcp *mcp, const char *session, bool *ret_is_new)
 {
-	for (size_t i = 0; i < mcp->n_to_end; i++)
-		if (strcmp(mcp->to_end[i], session) == 0)
-			return;
-	if (mcp->n_to_end < SESSIONS_MAX)
-		mcp->to_end[mcp->n_to_end++] = xstrdup(session);
+	size_t i = 0;
+
+	while (i < mcp->n_sessions && strcmp(mcp->sessions[i].id, session) != 0)
+		i++;
+	*ret_is_new = i == mcp->n_sessions;
+	if (!*ret_is_new)
+		return i;
+	if (i == SESSIONS_MAX)
+		free(mcp->sessions[--i].id);
+	else
+		mcp->n_sessions++;
+	mcp->sessions[i].id = xstrdup(session);
+	mcp->sessions[i].must_end = false;
+	return i;
 }
 
-/* A daemon that isn't reached is asked again with the next call. */
-static void hold(struct mcp *mcp, const char *session, const char *workdir)
+/* With each call, for the session may have been ended since.  "default" is everybody's, and no one
+ * directory's. */
+static void hold(struct mcp *mcp, const char *session)
 {
 	scoped(problem_done) struct problem problem = { 0 };
 	scoped(json_freep) cJSON *body = cJSON_CreateObject();
 	scoped(freep) char *path = path_of(mcp->ctl, session, "/holds");
+	bool is_new;
+	size_t i = session_index(mcp, session, &is_new);
 
-	if (workdir)
-		json_add_string(body, "workdir", workdir);
+	if (is_new && mcp->workdir && strcmp(session, "default") != 0)
+		json_add_string(body, "workdir", mcp->workdir);
 	if (!path ||
 	    ctl_call_within(mcp->ctl, HOLD_TIMEOUT, "POST", path, body, NULL, &problem) >= 0)
 		return;
 	say(mcp->ctl, problem.message);
-	if (problem.http_status == 403 || problem.http_status == 409)
-		remember_to_end(mcp, session);
+	mcp->sessions[i].must_end = problem.http_status == 403 || problem.http_status == 409;
 }
 
 static void on_call(const char *session, void *arg)
 {
-	hold(arg, session, NULL);
+	hold(arg, session);
 }
 
-static void end_sessions(struct mcp *mcp)
+static void end_session(struct mcp *mcp, const char *session)
 {
-	for (size_t i = 0; i < mcp->n_to_end; i++) {
-		scoped(problem_done) struct problem problem = { 0 };
-		scoped(freep) char *path = path_of(mcp->ctl, mcp->to_end[i], NULL);
+	scoped(problem_done) struct problem problem = { 0 };
+	scoped(freep) char *path = path_of(mcp->ctl, session, NULL);
 
-		if (path && ctl_call_within(mcp->ctl, HOLD_TIMEOUT, "DELETE", path, NULL, NULL,
-					    &problem) < 0)
-			say(mcp->ctl, problem.message);
-		free(mcp->to_end[i]);
+	if (path &&
+	    ctl_call_within(mcp->ctl, HOLD_TIMEOUT, "DELETE", path, NULL, NULL, &problem) < 0)
+		say(mcp->ctl, problem.message);
+}
+
+static void mcp_done(struct mcp *mcp)
+{
+	for (size_t i = 0; i < mcp->n_sessions; i++) {
+		if (mcp->sessions[i].must_end)
+			end_session(mcp, mcp->sessions[i].id);
+		free(mcp->sessions[i].id);
 	}
-	mcp->n_to_end = 0;
+	free(mcp->workdir);
 }
 
 /* The project's: as the agent says it, else where we were started. */
@@ -100,10 +123,9 @@ static int serve(struct ctl *ctl)
 {
 	scoped(problem_done) struct problem problem = { 0 };
 	const char *session = ctl_session(ctl, &problem);
-	scoped(freep) char *workdir = workdir_of(ctl);
+	scoped(mcp_done) struct mcp mcp = { .ctl = ctl, .workdir = workdir_of(ctl) };
 	scoped(bridge_freep) struct bridge *bridge = NULL;
 	struct client *client = session ? ctl_client(ctl, &problem) : NULL;
-	struct mcp mcp = { .ctl = ctl };
 	struct bridge_settings settings;
 
 	if (!client || !ctl_app(ctl, &problem))
@@ -119,9 +141,11 @@ static int serve(struct ctl *ctl)
 		.arg = &mcp,
 	};
 	bridge = bridge_new(&settings);
-	hold(&mcp, session, strcmp(session, "default") == 0 ? NULL : workdir);
+	/* That is everybody's: it is held when a call is for it, for agents may say another with
+	 * each. */
+	if (strcmp(session, "default") != 0)
+		hold(&mcp, session);
 	bridge_run(bridge);
-	end_sessions(&mcp);
 	return EXIT_OK;
 }
 

@@ -184,6 +184,25 @@ test("a session that a call names lives with the bridge, too", async (t) => {
 	await until(async () => (await d.local.get("/api/previews")).json.previews.length === 0, "nothing is attached", 30_000);
 });
 
+test("the session that is everybody's is held only when a call is for it", async (t) => {
+	const d = await start(t, { settings: { "sessions.grace": "0s" } });
+	await d.local.attach("default", blind());
+	const { port } = await targets.http_server(t);
+	for (const [session_id, holds] of [["mine", 0], [undefined, 1]]) {
+		const b = bridge(t, d, { env: {} });
+		await b.initialize();
+		await b.tool("PreviewProxy", { port, name: "web", session_id });
+		assert.equal((await d.local.get(`${base("default")}/holds`)).json.holds.length, holds);
+		b.process.stdin.end();
+		await within(b.exited, "its end");
+		if (session_id) {
+			await until(async () => (await d.local.get(base(session_id))).status === 404, "its session has ended", 30_000);
+			assert.deepEqual(await d.local.names("default"), ["default"]);
+		}
+	}
+	await until(async () => (await d.local.get(base("default"))).status === 404, "the one that it used has ended", 30_000);
+});
+
 test("a daemon that can't see the bridge is told of the end by it", async (t) => {
 	const d = await start(t);
 	for (const end of [(b) => b.process.stdin.end(), (b) => b.signal("SIGTERM"), (b) => b.signal("SIGINT")]) {
