@@ -18,5 +18,6 @@ EXTRA_DIST += %reldir%/layers.sh %reldir%/check-layers %reldir%/docs.sh %reldir%
 include tests/fuzz/local.mk
 include tests/interop/local.mk
 include tests/mcp/local.mk
+include tests/agents/local.mk
 include tests/functional/local.mk
 include tests/bench/local.mk
