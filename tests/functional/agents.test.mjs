@@ -36,10 +36,9 @@ async function all_gone(d, { port, pid }) {
 test("an agent's session begins with its directory, and is held by its process and its MCP server", async (t) => {
 	const d = await start(t, { settings });
 	const agent = await start_agent(t, d, "claude-1");
-	const session = (await d.local.get(base("claude-1"))).json;
-	assert.equal(session.workdir, d.dir);
-	const { holds } = (await d.local.get(`${base("claude-1")}/holds`)).json;
-	assert.deepEqual(holds.map((h) => h.pid).sort(), [agent.pid, agent.mcp].sort());
+	const holders = async () => (await d.local.get(`${base("claude-1")}/holds`)).json.holds?.map((h) => h.pid).sort().join();
+	await until(async () => (await holders()) === [agent.pid, agent.mcp].sort().join(), "both hold it");
+	assert.equal((await d.local.get(base("claude-1"))).json.workdir, d.dir);
 });
 
 test("the ordinary end of an agent leaves nothing", async (t) => {
@@ -76,8 +75,9 @@ test("SIGKILL of an agent and of its MCP server at once leaves nothing", async (
 test("SIGKILL of the MCP server alone ends nothing, while the agent lives", async (t) => {
 	const d = await start(t, { settings: { "sessions.grace": "0s" } });
 	const { agent } = await at_work(t, d);
-	process.kill(agent.mcp, "SIGKILL");
 	const path = `${base("claude-1")}/holds`;
+	await until(async () => (await d.local.get(path)).json.holds.length === 2, "both hold it");
+	process.kill(agent.mcp, "SIGKILL");
 	await until(async () => (await d.local.get(path)).json.holds.length === 1, "one holds it");
 	assert.equal((await d.local.get(path)).json.ends_at, null);
 	assert.equal((await d.local.names("claude-1")).length, 3);

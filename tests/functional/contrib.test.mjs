@@ -8,7 +8,7 @@ import test from "node:test";
 import { pathToFileURL } from "node:url";
 
 import { environment, root } from "./agents.mjs";
-import { base, previewctl, run, start } from "./harness.mjs";
+import { base, previewctl, run, start, until } from "./harness.mjs";
 
 const contrib = (...parts) => path.join(root, "contrib", ...parts);
 const text = (...parts) => fs.readFileSync(path.join(root, ...parts), "utf8");
@@ -82,8 +82,9 @@ test("opencode's plugin names the session to tools and shells, and ends it", asy
 	const shell = { env: {} };
 	await plugin["shell.env"]({ cwd: d.dir, sessionID: "ses_1" }, shell);
 	assert.deepEqual(shell.env, { PREVIEWD_SESSION_ID: "ses_1" });
+	const holder = async () => (await d.local.get(`${base("ses_1")}/holds`)).json.holds?.[0]?.pid;
+	await until(async () => (await holder()) === process.pid, "opencode holds it");
 	assert.equal((await d.local.get(base("ses_1"))).json.workdir, d.dir);
-	assert.equal((await d.local.get(`${base("ses_1")}/holds`)).json.holds[0].pid, process.pid);
 
 	const call = { args: { port: 5173 } };
 	await plugin["tool.execute.before"]({ tool: "previewd_PreviewProxy", sessionID: "ses_1" }, call);
@@ -95,9 +96,10 @@ test("opencode's plugin names the session to tools and shells, and ends it", asy
 
 	await plugin["tool.execute.before"]({ tool: "previewd_PreviewList", sessionID: "ses_2" }, { args: {} });
 	await plugin.event({ event: { type: "session.deleted", properties: { info: { id: "ses_1" } } } });
-	assert.equal((await d.local.get(base("ses_1"))).status, 404);
+	const ended = (session) => until(async () => (await d.local.get(base(session))).status === 404, `${session} has ended`);
+	await ended("ses_1");
 	await plugin.dispose();
-	assert.equal((await d.local.get(base("ses_2"))).status, 404);
+	await ended("ses_2");
 });
 
 test("each has a README of one screen", () => {
