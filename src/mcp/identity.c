@@ -44,6 +44,19 @@ static const char *by_hook(const struct mcp *mcp, const struct principal *who, c
 	return binding.session_id;
 }
 
+/* The agent's background task that the call names, where a hook told whose it is. */
+static const char *by_task(const struct mcp *mcp, struct mcp_call *call, const char **ret_app_id)
+{
+	const struct principal *who = mcp_call_principal(call);
+	const char *task = id_or_null(json_string(mcp_call_arguments(call), "bash_task_id"));
+	struct mcp_binding binding;
+
+	if (!task || mcp_bindings_find(mcp->bindings, who->user_id, task, &binding) < 0)
+		return NULL;
+	*ret_app_id = binding.app_id;
+	return binding.session_id;
+}
+
 static const char *session_of(const struct mcp *mcp, struct mcp_call *call, const char **ret_app_id)
 {
 	const struct principal *who = mcp_call_principal(call);
@@ -56,6 +69,8 @@ static const char *session_of(const struct mcp *mcp, struct mcp_call *call, cons
 		id = id_or_null(json_string(meta, "claudecode/sessionId"));
 	if (!id)
 		id = by_hook(mcp, who, meta, ret_app_id);
+	if (!id)
+		id = by_task(mcp, call, ret_app_id);
 	if (!id)
 		id = id_or_null(mcp_call_field(call, "X-Previewd-Session"));
 	return id ? id : who->session_id;

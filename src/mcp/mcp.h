@@ -30,9 +30,10 @@ void mcp_post(struct mcp *mcp, struct http_request *req, struct principal *who);
 void mcp_delete(struct mcp *mcp, struct http_request *req, struct principal *who);
 
 /*
- * What an agent's hook knows before a tool is called: the call that carries this tool use's id is
- * for that session.  A claim like any other: the call's own credential decides what it may do.
- * `app_id` NULL where it isn't known.  -EINVAL where an id is none.
+ * What an agent's hook knows before a tool is called: the call that carries this tool use's id, or
+ * names this background task of the agent's, is for that session.  A claim like any other: the
+ * call's own credential decides what it may do. `app_id` NULL where it isn't known.  -EINVAL where
+ * an id is none.
  */
 int mcp_bind_tool_use(struct mcp *mcp, const struct principal *who, const char *tool_use_id,
 		      const char *app_id, const char *session_id) must_use;

@@ -134,6 +134,23 @@ test("after /clear a call is for the new session, though the MCP server's enviro
 	assert.deepEqual(await d.local.names("new"), ["default"]);
 });
 
+test("over HTTP a call that names the agent's background task is for the task's session", async (t) => {
+	const d = await start(t);
+	const { port } = await targets.http_server(t);
+	const used = { session_id: "c1", hook_event_name: "PostToolUse", tool_name: "Bash", tool_response: { backgroundTaskId: "b9zsxmioa" } };
+	assert.deepEqual((await d.admin.post("/hooks/claude-code", used)).json, {});
+	const call = (bash_task_id) => ({
+		jsonrpc: "2.0", id: 1, method: "tools/call",
+		params: { name: "PreviewProxy", arguments: { port, bash_task_id }, _meta: { "io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {} } },
+	});
+	const headers = { accept: "application/json, text/event-stream", "mcp-protocol-version": "2026-07-28", "mcp-method": "tools/call", "mcp-name": "PreviewProxy" };
+	const unknown = await d.admin.post("/mcp", call("another"), { headers });
+	assert.equal(unknown.json.result.isError, true);
+	const known = await d.admin.post("/mcp", call("b9zsxmioa"), { headers });
+	assert.equal(known.json.result.structuredContent?.session_id, "c1", known.text);
+	assert.equal((await d.admin.list("c1"))[0].bash_task_id, "b9zsxmioa");
+});
+
 for (const variable of ["CLAUDE_CODE_SESSION_ID", "CODEX_SESSION_ID", "CODEX_THREAD_ID", "GEMINI_SESSION_ID", "PREVIEWD_SESSION_ID"])
 	test(`previewctl finds its session in ${variable}`, async (t) => {
 		const d = await start(t);
