@@ -330,6 +330,16 @@ static void fetch_destroy(struct fetch *fetch)
 	free(fetch);
 }
 
+/* The first field of that name in the answer, or NULL. */
+static const char *field_of(const struct fetch *fetch, const char *name)
+{
+	struct curl_header *field;
+
+	if (curl_easy_header(fetch->easy, name, 0, CURLH_HEADER, -1, &field) != CURLHE_OK)
+		return NULL;
+	return field->value;
+}
+
 static void deliver(struct fetch *fetch)
 {
 	const unsigned char tls_alert = 0x15, tls_major = 0x03;
@@ -346,6 +356,8 @@ static void deliver(struct fetch *fetch)
 	curl_easy_getinfo(fetch->easy, CURLINFO_CONTENT_TYPE, &type);
 	curl_easy_getinfo(fetch->easy, CURLINFO_LOCAL_PORT, &port);
 	result.content_type = type;
+	result.frame_options = field_of(fetch, "X-Frame-Options");
+	result.security_policy = field_of(fetch, "Content-Security-Policy");
 	result.local_port = port > 0 ? (uint16_t)port : 0;
 	result.outcome = outcome_of(fetch, result.status);
 	result.tls_ready = is_tls_ready(fetch);

@@ -65,10 +65,12 @@ struct fetch_result {
 	long status;
 	const char *body; /* at most read_max bytes, and a NUL; borrowed */
 	size_t body_len;
-	bool tls_suspected;       /* FETCH_NOT_HTTP, and what came begins like a TLS alert */
-	bool tls_ready;           /* of https: the handshake was done, whatever came of the rest */
-	bool nothing_came;        /* FETCH_NOT_HTTP: the connection ended without a byte */
-	const char *content_type; /* or NULL */
+	bool tls_suspected;        /* FETCH_NOT_HTTP, and what came begins like a TLS alert */
+	bool tls_ready;            /* of https: the handshake was done, whatever came of the rest */
+	bool nothing_came;         /* FETCH_NOT_HTTP: the connection ended without a byte */
+	const char *content_type;  /* or NULL */
+	const char *frame_options; /* X-Frame-Options, or NULL */
+	const char *security_policy; /* Content-Security-Policy, or NULL */
 	usec_t took;
 	const char *error;   /* libcurl's words, for the log */
 	uint16_t local_port; /* of our end, so that activity can leave it out; 0 unknown */

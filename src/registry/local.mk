@@ -3,6 +3,7 @@ libpreviewd_a_SOURCES += \
 	%reldir%/attach.c \
 	%reldir%/change.c \
 	%reldir%/hold.c \
+	%reldir%/framing.c %reldir%/framing.h \
 	%reldir%/memory.c \
 	%reldir%/operation.c \
 	%reldir%/owner.c \

@@ -16,6 +16,7 @@
 #include "base/metrics.h"
 #include "base/strbuf.h"
 #include "net/hosts.h"
+#include "registry/framing.h"
 
 /* A new listener isn't announced by the kernel, so the rows are looked at this often. */
 #define WAIT_TICK (15 * USEC_PER_MSEC)
@@ -527,6 +528,9 @@ static void on_http_status(struct probe *p, const struct fetch_result *result)
 	p->report.method = p->method == FETCH_HEAD ? "HEAD" : "GET";
 	p->report.took = result->took;
 	strcpy(p->report.address, p->addresses[p->address]);
+
+	if (frame_is_refused(result->frame_options, result->security_policy))
+		warn(p, "frame_refused", frame_refusal_text(result->security_policy));
 
 	/* nginx, Apache and Go answer 400 to plain HTTP on a TLS port. */
 	if (result->status == 400 && strcmp(p->request.scheme, "http") == 0)

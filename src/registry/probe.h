@@ -43,7 +43,7 @@ struct probe_request {
 #define PROBE_WARNINGS_MAX 4
 
 struct probe_warning {
-	const char *code; /* "slow", "blocked_host", "blocked_origin" */
+	const char *code; /* "slow", "frame_refused", "blocked_host", "blocked_origin" */
 	char *detail;
 };
 

@@ -80,6 +80,7 @@ cJSON *attachment_view(struct registry *reg, const struct attachment *a)
 	json_add_time(j, "touched_at", a->touched_at);
 	json_add_u64(j, "idle_seconds", idle_seconds(a));
 	json_add_time(j, "reaps_at", reaper_due(reg, a));
+	cJSON_AddBoolToObject(j, "warned", a->warned);
 	add_probe(j, a);
 	cJSON_AddItemToObject(j, "owner", owner_view(reg, a));
 	return j;
