@@ -45,6 +45,7 @@ int auth_new(struct loop *loop, struct store *store, const struct settings *sett
 	a->admin_token = xstrdup_null(admin_token);
 	a->logins = logins_new();
 	LIST_INIT(&a->ops);
+	codes_begin(a);
 
 	r = auth_reload(a, settings, reterr);
 	if (r < 0)
@@ -62,6 +63,7 @@ struct auth *auth_free(struct auth *a)
 	if (!a)
 		return NULL;
 
+	codes_done(a);
 	tokens_done(a);
 	logins_free(a->logins);
 	jwt_verifier_free(a->jwt);
@@ -83,6 +85,7 @@ int auth_reload(struct auth *a, const struct settings *settings, struct fault *r
 	a->jwt = jwt;
 	a->jwt_leeway = settings->auth_jwt_leeway;
 	tokens_configure(a, settings);
+	codes_configure(a, settings);
 	logins_forget(a->logins);
 	return 0;
 }

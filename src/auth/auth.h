@@ -128,6 +128,31 @@ typedef void auth_revoked_fn(const char *token_id, void *arg);
 void auth_on_revoked(struct auth *a, auth_revoked_fn *fn, void *arg);
 
 /*
+ * One-time codes: what `previewctl open` puts into a browser's address, to be exchanged there for a
+ * session token.  Kept in memory only, and only as hashes; gone when exchanged, after
+ * auth.code_ttl, or with their session.
+ */
+struct code_info {
+	char *app_id;
+	char *session_id;
+	char *user_id;
+	char *name; /* of the preview to show, or NULL */
+	unsigned scopes;
+	usec_t expires_at; /* realtime */
+};
+
+void code_info_done(struct code_info *info);
+
+/* The code, told this once, which the caller frees with secret_free(); `info` is copied and its
+ * expires_at filled in.  FAULT_TOO_MANY_REQUESTS past limits.codes. */
+int auth_code_mint(struct auth *a, struct code_info *info, char **ret,
+		   struct fault *reterr) must_use;
+
+/* Takes it off: 0 and what it stands for, freed by code_info_done(), or FAULT_CODE_INVALID. */
+int auth_code_take(struct auth *a, const char *code, struct code_info *ret,
+		   struct fault *reterr) must_use;
+
+/*
  * The owner of a session, asked when a session token is shown: app and user come from the session.
  * false: it is not alive.  Set once, by the daemon.
  */

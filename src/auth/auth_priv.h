@@ -71,6 +71,11 @@ struct auth {
 	size_t n_revoked;
 	struct revoked_listener *listeners;
 	size_t n_listeners;
+
+	struct code *codes; /* by hash: oldest first */
+	unsigned codes_max;
+	usec_t code_ttl;
+	struct timer *codes_timer; /* of the oldest */
 };
 
 int tokens_load(struct auth *a, struct fault *reterr) must_use;
@@ -80,6 +85,11 @@ void tokens_done(struct auth *a);
 /* The token of a bearer "pvt_…", borrowed; FAULT_TOKEN_INVALID or FAULT_TOKEN_EXPIRED. */
 int tokens_check(struct auth *a, const char *bearer, const struct token **ret,
 		 struct fault *reterr) must_use;
+
+void codes_begin(struct auth *a);
+void codes_configure(struct auth *a, const struct settings *settings);
+void codes_done(struct auth *a);
+void codes_drop_session(struct auth *a, const char *session_id);
 
 /* What the purge timer does: deletes dead and expired tokens from the store, in one batch. */
 void tokens_purge(struct auth *a);

@@ -1,5 +1,6 @@
 libpreviewd_a_SOURCES += \
 	%reldir%/auth.c %reldir%/auth.h %reldir%/auth_priv.h \
+	%reldir%/codes.c \
 	%reldir%/jwt.c %reldir%/jwt.h \
 	%reldir%/logins.c %reldir%/logins.h \
 	%reldir%/principal.c %reldir%/principal.h %reldir%/scopes.def \

@@ -556,6 +556,7 @@ void auth_revoke_session(struct auth *a, const char *session_id, struct store_ba
 	struct session_tokens *s = find_session(a, session_id);
 	struct token *t;
 
+	codes_drop_session(a, session_id);
 	if (!s)
 		return;
 	DL_FOREACH(s->tokens, t)
