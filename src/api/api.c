@@ -4,6 +4,7 @@
  */
 #include "api/api.h"
 
+#include <string.h>
 #include <utlist.h>
 
 #include "api/api_priv.h"
@@ -39,6 +40,8 @@ int api_new(const struct api_deps *deps, const struct settings *settings, struct
 	api->deps = *deps;
 	api->started = clock_monotonic();
 	api->openapi = openapi_document();
+	api->panel = panel_new();
+	api->figures = figures_new(deps->loop);
 
 	for (size_t i = 0; i < n_routes; i++)
 		table[i] = (struct http_route){ routes[i].method, routes[i].pattern };
@@ -65,6 +68,9 @@ struct api *api_free(struct api *api)
 	streams_end(api);
 	http_router_free(api->router);
 	guard_done(api);
+	panel_free(api->panel);
+	figures_free(api->figures);
+	free(api->address);
 	bytes_unref(api->openapi);
 	free(api);
 	return NULL;
@@ -74,12 +80,29 @@ int api_reload(struct api *api, const struct settings *settings, struct fault *r
 {
 	int r = guard_new(api, settings, reterr);
 
+	if (r >= 0)
+		r = panel_reload(api->panel, settings, reterr);
 	if (r < 0)
 		return r;
 	api->settings = settings;
 	mcp_reload(api->mcp, settings);
 	socketio_reload(api);
 	return 0;
+}
+
+/* "localhost" for loopback and any address: a preview on localhost is then of the same site. */
+void api_listens_on(struct api *api, const char *address, unsigned port)
+{
+	scoped(freep) char *host = NULL;
+	unsigned ignored;
+
+	if (api->address || host_split(address, &host, &ignored) < 0)
+		return;
+	if (host_is_loopback(host) || strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0 ||
+	    strcmp(host, "[::]") == 0)
+		api->address = xasprintf("localhost:%u", port);
+	else
+		api->address = xstrdup(address);
 }
 
 void api_drain(struct api *api)

@@ -37,6 +37,9 @@ DEFINE_CLEANUP(struct api *, api_free)
 /* On failure nothing changes. */
 int api_reload(struct api *api, const struct settings *settings, struct fault *reterr) must_use;
 
+/* Tells of a TCP address it is served on; the first one is what people are sent to. */
+void api_listens_on(struct api *api, const char *address, unsigned port);
+
 /*
  * /readyz says 503, and new event streams are refused.  Socket.IO's clients are let go, to
  * reconnect elsewhere; WebSockets hear it from the server.

@@ -33,6 +33,8 @@ extern const struct route routes[];
 extern const size_t n_routes;
 
 extern const struct json_field token_fields[];
+extern const struct json_field code_fields[];
+extern const struct json_field exchange_fields[];
 
 /* Stand for bodies that no one table describes: the hooks' and the canvas' own readers do. */
 extern const struct json_field hook_body_fields[];
@@ -55,6 +57,9 @@ struct api {
 	struct http_router *router;
 	struct hosts *allowed_hosts;
 	struct hosts *trusted_proxies;
+	char *address; /* "localhost:7070", or NULL: of what it listens on */
+	struct panel *panel;
+	struct figures *figures;
 	char *public_origin; /* of server.public_base_url: "https://preview.example.org", or NULL */
 	struct bytes *openapi;
 	struct stream *streams;
@@ -115,6 +120,21 @@ void api_reply_fault(struct call *call, const struct fault *fault);
 /* For requests that never became a call. */
 void api_refuse(struct http_request *req, const struct fault *fault);
 char *problem_text(const struct fault *fault);
+
+/* tokens.c */
+cJSON *token_view(const struct token_info *info);
+int scopes_of(char *const *list, unsigned *ret, struct fault *reterr) must_use;
+int may_manage(const struct call *call, struct fault *reterr) must_use;
+
+/* panel.c */
+struct panel *panel_new(void);
+struct panel *panel_free(struct panel *panel);
+int panel_reload(struct panel *panel, const struct settings *settings,
+		 struct fault *reterr) must_use;
+
+/* figures.c */
+struct figures *figures_new(struct loop *loop);
+struct figures *figures_free(struct figures *figures);
 
 /* openapi.c */
 struct bytes *openapi_document(void);

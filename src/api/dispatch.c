@@ -15,6 +15,8 @@
 
 LOG_AREA("api");
 
+#define PUBLIC_BODY_MAX 4096
+
 struct call *call_free(struct call *call)
 {
 	if (!call)
@@ -230,6 +232,14 @@ static int match(struct api *api, struct http_request *req, struct http_match *r
 	}
 }
 
+/* Who has shown no credential has not much to say either. */
+static size_t body_max(const struct call *call)
+{
+	size_t most = call->api->settings->server_body_max;
+
+	return call->principal || most < PUBLIC_BODY_MAX ? most : PUBLIC_BODY_MAX;
+}
+
 void api_on_request(struct http_request *req, void *arg)
 {
 	scoped(fault_done) struct fault fault = { 0 };
@@ -264,7 +274,7 @@ void api_on_request(struct http_request *req, void *arg)
 
 	http_request_on_gone(req, on_gone, call);
 	if (call->route->fields)
-		http_request_expect(req, api->settings->server_body_max, on_body, call);
+		http_request_expect(req, body_max(call), on_body, call);
 	else
 		call->route->handler(call);
 }

@@ -3,10 +3,13 @@ libpreviewd_a_SOURCES += \
 	%reldir%/canvas.c \
 	%reldir%/dispatch.c \
 	%reldir%/events.c \
+	%reldir%/figures.c \
 	%reldir%/guard.c \
 	%reldir%/hooks.c \
 	%reldir%/mcp.c \
 	%reldir%/openapi.c \
+	%reldir%/codes.c \
+	%reldir%/panel.c \
 	%reldir%/previews.c \
 	%reldir%/reply.c \
 	%reldir%/routes.def \

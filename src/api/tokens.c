@@ -35,7 +35,7 @@ static void token_params_done(struct token_params *p)
 	json_fields_done(token_fields, p);
 }
 
-static cJSON *token_view(const struct token_info *info)
+cJSON *token_view(const struct token_info *info)
 {
 	cJSON *j = cJSON_CreateObject(), *list;
 	scoped(freep) char *text = scopes_format(info->scopes);
@@ -67,7 +67,7 @@ static void on_minted(int result, const char *token, const struct token_info *in
 	api_reply_json(call, 201, j);
 }
 
-static int parse_scopes(char *const *list, unsigned *ret, struct fault *reterr)
+int scopes_of(char *const *list, unsigned *ret, struct fault *reterr)
 {
 	const unsigned grantable = SCOPE_PREVIEW | SCOPE_PUBLISH | SCOPE_TASK | SCOPE_VIEW;
 
@@ -83,7 +83,7 @@ static int parse_scopes(char *const *list, unsigned *ret, struct fault *reterr)
 	return 0;
 }
 
-static int may_manage(const struct call *call, struct fault *reterr)
+int may_manage(const struct call *call, struct fault *reterr)
 {
 	if (call->principal->via != VIA_SESSION_TOKEN)
 		return 0;
@@ -103,7 +103,7 @@ static int mint(struct call *call, struct fault *reterr)
 	r = json_read(call->body, token_fields, &params, reterr);
 	if (r < 0)
 		return r;
-	r = parse_scopes(params.scopes, &request.scopes, reterr);
+	r = scopes_of(params.scopes, &request.scopes, reterr);
 	if (r < 0)
 		return r;
 	if (!call->principal->admin && (request.scopes & ~call->principal->scopes))
@@ -166,13 +166,26 @@ static void on_revoked(int result, const struct fault *fault, void *arg)
 	api_reply_json(call, 200, j);
 }
 
+/* Its own token anybody may give back: a page does when it is left. */
+static int may_revoke(const struct call *call, struct fault *reterr)
+{
+	const char *own = call->principal->token_id;
+
+	if (own && strcmp(own, call_param(call, "token_id")) == 0)
+		return 0;
+	if (!principal_may(call->principal, SCOPE_PREVIEW))
+		return fault_set(reterr, FAULT_FORBIDDEN,
+				 "the credential may revoke no token but its own");
+	return may_manage(call, reterr);
+}
+
 void route_token_revoke(struct call *call)
 {
 	scoped(fault_done) struct fault fault = { 0 };
 	struct session_ref ref = call_session(call);
 	const char *user_id;
 
-	if (may_manage(call, &fault) < 0 ||
+	if (may_revoke(call, &fault) < 0 ||
 	    registry_session_owner(call->api->deps.registry, call->principal, &ref, &user_id,
 				   &fault) < 0) {
 		api_reply_fault(call, &fault);

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Opens a preview in the browser, or prints its address where there is no screen to open it on.
+ * Opens the Preview panel on a session, or a preview itself, in the browser; or prints the address
+ * where there is no screen to open it on.
+ *
+ * The panel's address carries a one-time code, which the page exchanges for a token: a token would
+ * stay in the browser's history.
  */
 #include <errno.h>
 #include <signal.h>
@@ -15,10 +19,14 @@
 #include "ctl/ctl.h"
 #include "ctl/output.h"
 
-enum { PRINT };
+enum { PRINT, DIRECT, VIEW_ONLY };
 
 static const struct ctl_option options[] = {
 	[PRINT] = { "print", 'p', CTL_FLAG, .help = "Print the address and open nothing." },
+	[DIRECT] = { "direct", 'd', CTL_FLAG,
+		     .help = "Open the preview's own address, not the panel." },
+	[VIEW_ONLY] = { "view-only", 0, CTL_FLAG,
+			.help = "The panel may look, and neither stop nor publish anything." },
 	CTL_OPTIONS_END,
 };
 
@@ -100,7 +108,7 @@ static void show(struct ctl *ctl, const char *url)
 	fprintf(ctl->out, "%s\n", shown);
 }
 
-static int open_preview(struct ctl *ctl)
+static int open_direct(struct ctl *ctl)
 {
 	scoped(problem_done) struct problem problem = { 0 };
 	const char *name = ctl_arg(ctl, "default");
@@ -126,14 +134,87 @@ static int open_preview(struct ctl *ctl)
 	return EXIT_OK;
 }
 
+static cJSON *code_request(const struct ctl *ctl)
+{
+	static const char *const all[] = { "view", "preview", "publish" };
+	cJSON *body = cJSON_CreateObject();
+
+	cJSON_AddItemToObject(body, "scopes",
+			      cJSON_CreateStringArray(all, ctl_given(ctl, VIEW_ONLY) ? 1 : 3));
+	if (ctl->n_args > 0)
+		json_add_string(body, "name", ctl_arg(ctl, NULL));
+	return body;
+}
+
+/* The panel is there before anything is: a session that nobody has named yet is made. */
+static int ask_for_code(struct ctl *ctl, cJSON **ret, struct problem *reterr)
+{
+	scoped(freep) char *codes = ctl_path(ctl, "/codes", NULL, reterr);
+	scoped(freep) char *session = codes ? ctl_path(ctl, NULL, NULL, reterr) : NULL;
+	scoped(json_freep) cJSON *body = code_request(ctl), *nothing = cJSON_CreateObject();
+	int r;
+
+	if (!session)
+		return -1;
+	r = ctl_call(ctl, "POST", codes, body, ret, reterr);
+	if (r >= 0 || reterr->http_status != 404)
+		return r;
+
+	problem_done(reterr);
+	r = ctl_call(ctl, "PUT", session, nothing, NULL, reterr);
+	return r < 0 ? r : ctl_call(ctl, "POST", codes, body, ret, reterr);
+}
+
+/* By the way previewctl itself found the daemon, where that is an address. */
+static char *panel_address(const struct ctl *ctl, const cJSON *answer)
+{
+	const char *url = json_string(answer, "url");
+	scoped(freep) char *path = xasprintf("/ui/#code=%s", json_string(answer, "code"));
+	char *address = client_address(ctl->client, path);
+
+	if (address)
+		return address;
+	return url ? xstrdup(url) : NULL;
+}
+
+static int open_preview(struct ctl *ctl)
+{
+	scoped(problem_done) struct problem problem = { 0 };
+	scoped(json_freep) cJSON *answer = NULL;
+	scoped(freep) char *address = NULL;
+
+	if (ctl_given(ctl, DIRECT))
+		return open_direct(ctl);
+
+	if (ask_for_code(ctl, &answer, &problem) < 0)
+		return ctl_fail(ctl, &problem);
+	address = panel_address(ctl, answer);
+	if (!address) {
+		problem_set(&problem, EXIT_FAILED, "no_address",
+			    "previewd serves no address that a browser could open");
+		problem_hint(&problem, "set server.listen, or server.public_base_url");
+		return ctl_fail(ctl, &problem);
+	}
+	if (ctl->common[CTL_JSON].text) {
+		cJSON_DeleteItemFromObject(answer, "url");
+		json_add_string(answer, "url", address);
+		output_json(ctl, answer);
+	} else {
+		show(ctl, address);
+	}
+	return EXIT_OK;
+}
+
 const struct ctl_command cmd_open = {
 	.name = "open",
 	.args = "[NAME]",
 	.most_args = 1,
 	.arg_type = CTL_PREVIEW,
 	.options = options,
-	.summary = "Open a preview in the browser.",
-	.help = "Without a screen (neither DISPLAY nor WAYLAND_DISPLAY is set) the address is "
-		"printed. With --json it is printed and nothing opened.",
+	.summary = "Open the Preview panel in the browser.",
+	.help = "The panel shows the session's previews as tabs, live; NAME is the one to begin "
+		"with. Its address works once and within a minute. Without a screen (neither "
+		"DISPLAY nor WAYLAND_DISPLAY is set) it is printed. With --json it is printed and "
+		"nothing opened.",
 	.exec = open_preview,
 };

@@ -255,8 +255,10 @@ static int serve_consume(struct daemon *d, int fd)
 
 	if (r < 0)
 		return r;
-	if (port > 0)
+	if (port > 0) {
 		registry_forbid_port(d->registry, port);
+		api_listens_on(d->api, name, port);
+	}
 	log_info("listening on %s%s", port > 0 ? "http://" : "", name);
 	return 0;
 }

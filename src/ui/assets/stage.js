@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT
+// The frames: one a preview, made when it is first looked at and kept while it is attached, so that
+// going to another tab and back loses nothing.
+
+import { h } from "./dom.js";
+
+export const DEVICES = {
+	fit: { label: "Fit" },
+	phone: { label: "Phone", width: 390, height: 844 },
+	tablet: { label: "Tablet", width: 820, height: 1180 },
+	desktop: { label: "Desktop", width: 1440, height: 900 },
+};
+
+const MARGIN = 24; // around a device
+const ALLOW = "local-network-access; loopback-network; local-network; clipboard-write; fullscreen";
+
+/*
+ * A server of its own origin keeps that origin, or logins and storage would not work.  What shares
+ * ours (a published page, or a template that puts all on one host) must not have it: it could take
+ * the frame's sandbox off and read this page.
+ */
+export function sandbox_of(type, url, own_origin) {
+	const apart = type === "proxy" && url.origin !== own_origin;
+	return `allow-scripts ${apart ? "allow-same-origin " : ""}allow-forms allow-popups`;
+}
+
+class Frame {
+	constructor(stage, preview) {
+		this.stage = stage;
+		this.name = preview.name;
+		this.history = [];
+		this.at = -1;
+		this.shell = h("div", { class: "shell", hidden: true });
+		stage.viewport.append(this.shell);
+		this.begin(preview);
+	}
+
+	begin(preview) {
+		const same_server = this.url && new URL(preview.url, this.stage.base).origin === this.url.origin;
+		this.preview = preview;
+		this.revision = preview.revision;
+		if (!same_server || preview.type !== "proxy") {
+			this.history = [new URL(preview.url, this.stage.base)];
+			this.at = 0;
+		}
+		this.renew();
+	}
+
+	get url() {
+		return this.history[this.at];
+	}
+
+	// A new frame: nothing of the old page is left.
+	renew(url = this.url) {
+		const name = this.name;
+		this.loading = true;
+		this.since = performance.now();
+		this.iframe?.remove();
+		this.iframe = h("iframe", {
+			part: "frame",
+			title: `Preview ${name}`,
+			sandbox: sandbox_of(this.preview.type, url, location.origin),
+			allow: ALLOW,
+			referrerpolicy: "no-referrer",
+			src: url.href,
+		});
+		this.iframe.addEventListener("load", () => {
+			this.loading = false;
+			this.stage.on_load(name);
+		});
+		this.shell.replaceChildren(this.iframe);
+		this.stage.on_change();
+	}
+
+	// Within the frame; only where that would not do it (the same address but for a fragment), anew.
+	load(url) {
+		this.loading = true;
+		this.since = performance.now();
+		try {
+			if (url.hash) throw new Error("would only scroll");
+			this.iframe.contentWindow.location.replace(url.href);
+			this.stage.on_change();
+		} catch {
+			this.renew(url);
+		}
+	}
+
+	go(url) {
+		this.history.splice(this.at + 1, Infinity, url);
+		this.at++;
+		this.load(url);
+	}
+
+	move(by) {
+		if (!this.history[this.at + by]) return;
+		this.at += by;
+		this.load(this.url);
+	}
+
+	// Past every cache: no browser lets a page of another origin be reloaded so, but an address
+	// that was never asked for is in none.
+	reload_hard() {
+		const url = new URL(this.url);
+		url.searchParams.set("previewd-reload", Date.now().toString(36));
+		this.renew(url);
+	}
+}
+
+export class Stage {
+	constructor({ base, on_load, on_change }) {
+		this.base = base;
+		this.on_load = on_load;
+		this.on_change = on_change;
+		this.frames = new Map();
+		this.device = "fit";
+		this.rotated = false;
+		this.viewport = h("div", { class: "viewport" });
+		this.size = h("output", { class: "size", hidden: true, "aria-label": "Size of the page" });
+		this.element = h("div", { class: "frames" }, this.viewport, this.size);
+		this.watch = new ResizeObserver(() => this.layout());
+		this.watch.observe(this.element);
+	}
+
+	frame(name) {
+		return this.frames.get(name) ?? null;
+	}
+
+	// Shows this one (or none), loading it where that is due.
+	show(preview, { load = true } = {}) {
+		let frame = preview ? this.frames.get(preview.name) : null;
+		if (preview && load) {
+			if (!frame) {
+				frame = new Frame(this, preview);
+				this.frames.set(preview.name, frame);
+			} else if (frame.revision !== preview.revision) {
+				frame.begin(preview);
+			}
+		}
+		if (frame) frame.preview = preview;
+		for (const [name, other] of this.frames) other.shell.hidden = name !== preview?.name;
+		this.shown = frame;
+		this.layout();
+		return frame;
+	}
+
+	keep_only(names) {
+		for (const [name, frame] of this.frames) {
+			if (names.has(name)) continue;
+			frame.shell.remove();
+			this.frames.delete(name);
+		}
+	}
+
+	set_device(device, rotated) {
+		this.device = DEVICES[device] ? device : "fit";
+		this.rotated = rotated;
+		this.layout();
+	}
+
+	layout() {
+		const device = DEVICES[this.device];
+		const style = this.viewport.style;
+		const fits = !device.width;
+		this.viewport.classList.toggle("device", !fits);
+		this.size.hidden = fits;
+		if (fits) {
+			for (const property of ["width", "height", "transform", "left", "top"]) style.removeProperty(property);
+			return;
+		}
+		const [width, height] = this.rotated ? [device.height, device.width] : [device.width, device.height];
+		const room = this.element.getBoundingClientRect();
+		if (!room.width) return;
+		const scale = Math.min(1, (room.width - 2 * MARGIN) / width, (room.height - 2 * MARGIN - 16) / height);
+		style.width = `${width}px`;
+		style.height = `${height}px`;
+		style.transform = `scale(${scale})`;
+		style.left = `${Math.round((room.width - width * scale) / 2)}px`;
+		style.top = `${Math.round(Math.max(MARGIN, (room.height - height * scale - 16) / 2))}px`;
+		this.size.textContent = `${width} × ${height}${scale < 0.995 ? ` · ${Math.round(scale * 100)} %` : ""}`;
+	}
+
+	end() {
+		this.watch.disconnect();
+		this.keep_only(new Set());
+	}
+}

@@ -1,0 +1,672 @@
+// SPDX-License-Identifier: MIT
+/*
+ * <web-preview app="default" session="s1" src="https://preview.example.org"></web-preview>
+ *
+ * The Preview panel as an element: the previews of a session as tabs, live.
+ *
+ *	app, session	whose previews; app is "default" where it isn't said
+ *	src		the daemon; where this module came from, if it isn't said
+ *	name		the preview to show first
+ *	theme		"light" or "dark"; the system's, if it isn't said
+ *	tokenProvider	a property: async ({ refused }) => token.  Called when a token is needed, with
+ *			`refused` true where the last one no longer is accepted.
+ *
+ * Events, which bubble: attached, ready, down, detached ({ name, url } in detail), statechange
+ * ({ state }: of the connection).  Slots: lead, trail (in the row of tabs), refused (what to show to
+ * whom has no access).  Parts and custom properties: see style.js.
+ */
+import { copy, h, icon, set, text } from "./dom.js";
+import { Releases, Why } from "./drawers.js";
+import { Model } from "./model.js";
+import * as screens from "./screens.js";
+import { Session } from "./session.js";
+import { Stage } from "./stage.js";
+import { css } from "./style.js";
+import { countdown, obstacle, sentence } from "./texts.js";
+import { Tabs, Toolbar } from "./toolbar.js";
+
+const TOUCH_EVERY = 60_000; // while somebody looks; a preview is idle after half an hour
+const SOON = 10 * 60; // seconds: a deadline nearer than this is worth a word
+const PATIENCE = 4000; // milliseconds until a page that still loads is called slow
+
+let sheet;
+
+export class WebPreview extends HTMLElement {
+	static observedAttributes = ["app", "session", "src"];
+
+	tokenProvider = null;
+	#parts = null;
+	#frame_request = 0;
+
+	connectedCallback() {
+		this.#begin();
+	}
+
+	disconnectedCallback() {
+		this.#end();
+	}
+
+	attributeChangedCallback() {
+		if (!this.isConnected || !this.#parts) return;
+		this.#end();
+		this.#begin();
+	}
+
+	get place() {
+		return { app: this.getAttribute("app") || "default", session: this.getAttribute("session") ?? "" };
+	}
+
+	get base() {
+		return new URL(this.getAttribute("src") || new URL("..", import.meta.url), document.baseURI).href.replace(/\/$/, "");
+	}
+
+	// The connection: connecting, live, waiting, missing, refused.
+	get state() {
+		return this.session?.state ?? "connecting";
+	}
+
+	get selected() {
+		return this.choice.name;
+	}
+
+	#begin() {
+		if (!this.place.session) return;
+		const root = this.shadowRoot ?? this.attachShadow({ mode: "open" });
+		if (!sheet) {
+			sheet = new CSSStyleSheet();
+			sheet.replaceSync(css);
+		}
+		root.adoptedStyleSheets = [sheet];
+
+		this.model = new Model();
+		this.choice = { name: this.getAttribute("name"), by: this.hasAttribute("name") ? "person" : null, device: "fit", rotated: false, ...this.#remembered() };
+		this.shown_anyway = new Set();
+		this.announced = new Map();
+		this.permission = null;
+		this.#build(root);
+
+		this.session = new Session({ base: this.base, ...this.place, provider: (why) => this.tokenProvider?.(why) });
+		this.session.addEventListener("state", () => this.#on_state());
+		this.session.addEventListener("frame", ({ detail }) => this.#on_frame(detail));
+		// The page that makes the element sets its tokenProvider in the same turn.
+		queueMicrotask(() => this.session?.start());
+
+		this.seen = true;
+		this.looking = new IntersectionObserver(([entry]) => {
+			this.seen = entry.isIntersecting;
+			this.#touch();
+		});
+		this.looking.observe(this);
+		this.on_visible = () => this.#touch();
+		document.addEventListener("visibilitychange", this.on_visible);
+		this.clock = setInterval(() => this.#tick(), 1000);
+		this.#watch_permission();
+		this.#render();
+	}
+
+	#end() {
+		if (!this.#parts) return;
+		this.session.stop();
+		this.session = null;
+		this.drawer?.end();
+		this.drawer = null;
+		this.looking.disconnect();
+		document.removeEventListener("visibilitychange", this.on_visible);
+		clearInterval(this.clock);
+		cancelAnimationFrame(this.#frame_request);
+		this.#frame_request = 0;
+		this.#parts.toolbar.unlisten();
+		this.#parts.stage.end();
+		this.#parts = null;
+		this.shadowRoot.replaceChildren();
+	}
+
+	#build(root) {
+		const act = (what, value) => this.#act(what, value);
+		act.may = (scope) => this.session?.may(scope) ?? true;
+		const tabs = new Tabs({ on_choose: (name) => this.choose(name), on_stop: (name) => this.#act("stop", name) });
+		const toolbar = new Toolbar(act);
+		const stage = new Stage({ base: this.base, on_load: (name) => this.#on_load(name), on_change: () => this.#render_soon() });
+		const p = {
+			act,
+			tabs,
+			toolbar,
+			stage,
+			link: h("span", { class: "link", role: "status" }),
+			head: h("div", { class: "head", part: "head" }),
+			banner: h("div", { class: "banners" }),
+			screen: h("div", { class: "overlay" }),
+			progress: h("div", { class: "loading", "aria-hidden": "true" }),
+			live: h("div", { class: "visually-hidden", role: "status", "aria-live": "polite" }),
+			toast: h("div", { class: "toast", role: "status", part: "toast" }),
+		};
+		p.head.append(h("slot", { name: "lead" }), tabs.list, p.link, h("slot", { name: "trail" }));
+		p.main = h("div", { class: "stage", part: "stage", role: "tabpanel", id: "stage", tabindex: "-1" }, p.progress, stage.element, p.screen);
+		p.side = h("div", { class: "middle" }, p.main);
+		p.panel = h("div", { class: "panel", part: "panel" }, p.head, toolbar.element, p.banner, p.side, p.toast, p.live);
+		root.replaceChildren(p.panel);
+		toolbar.listen();
+		stage.set_device(this.choice.device, this.choice.rotated);
+		this.#parts = p;
+	}
+
+	/*
+	 * The person's choice, by session.
+	 */
+	get #key() {
+		return `previewd:${this.base}:${this.place.app}:${this.place.session}`;
+	}
+
+	#remembered() {
+		try {
+			const { name, device, rotated } = JSON.parse(localStorage.getItem(this.#key)) ?? {};
+			return { ...(name && !this.hasAttribute("name") ? { name, by: "person" } : {}), ...(device ? { device, rotated: rotated === true } : {}) };
+		} catch {
+			return {}; // no storage here, or nothing in it
+		}
+	}
+
+	#remember() {
+		try {
+			const { name, by, device, rotated } = this.choice;
+			localStorage.setItem(this.#key, JSON.stringify({ name: by === "person" ? name : undefined, device, rotated }));
+		} catch {
+			// a page without storage forgets
+		}
+	}
+
+	choose(name, by = "person") {
+		if (this.choice.name !== name) {
+			const left = this.choice.name;
+			this.choice.name = name;
+			if (this.model.gone.has(left)) this.model.gone.delete(left);
+			this.#close_drawer();
+		}
+		this.choice.by = by;
+		if (by === "person") this.#remember();
+		this.#render();
+		this.#touch();
+	}
+
+	/*
+	 * What comes from the daemon.
+	 */
+	#on_state() {
+		this.#emit("statechange", { state: this.session.state });
+		this.#render_soon();
+	}
+
+	#on_frame(frame) {
+		const change = this.model.apply(frame);
+		if (!change) return;
+		const { what, name } = change;
+		const preview = name ? this.model.previews.get(name) : null;
+
+		if (what === "snapshot") {
+			this.#find_builds();
+		} else if (what === "attached") {
+			this.#learn(name);
+			this.#emit("attached", { name, url: this.#url(preview)?.href });
+			this.#say(`${name} is attached`);
+			if (change.focus || !this.model.previews.has(this.choice.name)) this.#bring_forward(name);
+		} else if (what === "detached") {
+			if (name !== this.choice.name) this.model.gone.delete(name);
+			this.#emit("detached", { name, reason: change.reason });
+			this.#say(`${name} is detached`);
+			if (this.leaving === name) this.#dismiss(name);
+		} else if (what === "down") {
+			this.#emit("down", { name, url: this.#url(preview)?.href });
+			this.#say(`${name} is down`);
+		} else if (what === "up") {
+			this.#say(`${name} is back`);
+		} else if (what === "idle" && name === this.choice.name) {
+			this.#touch(true);
+		} else if (what === "publish_started" && !this.model.previews.has(this.choice.name) && !this.model.gone.has(this.choice.name)) {
+			this.choice.name = name;
+		} else if (what === "publish_finished") {
+			this.#say(`${name} is published`);
+			if (this.drawer instanceof Releases) this.drawer.refresh();
+		}
+		this.#render_soon();
+	}
+
+	// One that wants to be seen is, but for somebody who is just typing an address.
+	#bring_forward(name) {
+		if (this.choice.name === name) return;
+		if (this.#parts.toolbar.path.matches(":focus")) {
+			this.#toast(`“${name}” is attached.`, "Show", () => this.choose(name));
+			return;
+		}
+		this.choice.name = name;
+		this.choice.by = "focus";
+		this.#close_drawer();
+		this.#touch();
+	}
+
+	async #learn(name) {
+		const { revision } = this.model.previews.get(name);
+		try {
+			const details = await this.session.call("GET", `/previews/${name}`);
+			if (this.session && this.model.details(details, revision)) this.#render_soon();
+		} catch {
+			// it went meanwhile, which an event tells
+		}
+	}
+
+	async #find_builds() {
+		try {
+			const { builds } = await this.session.call("GET", "/builds");
+			for (const build of builds ?? []) if (this.model.build_found(build)) this.#fill_log(build);
+			this.#render_soon();
+		} catch {
+			// none to be seen
+		}
+	}
+
+	async #fill_log({ build_id, name }) {
+		const response = await this.session.fetch("GET", `/builds/${encodeURIComponent(build_id)}/log`);
+		const lines = (await response.text()).split("\n").slice(-200);
+		const build = this.model.builds.get(name);
+		if (build?.id === build_id && !build.lines.length) build.lines.push(...lines);
+		this.#render_soon();
+	}
+
+	/*
+	 * Being looked at is use; being open in a tab behind is not.
+	 */
+	get #looked_at() {
+		return this.seen && !document.hidden && this.session?.state === "live";
+	}
+
+	async #touch(at_once = false) {
+		const preview = this.model.previews.get(this.choice.name);
+		const now = performance.now();
+		if (!this.#looked_at || preview?.type !== "proxy" || preview.status === "down") return;
+		if (!at_once && this.touched?.name === preview.name && now - this.touched.at < TOUCH_EVERY) return;
+		this.touched = { name: preview.name, at: now };
+		try {
+			const details = await this.session.call("POST", `/previews/${preview.name}/touch`);
+			if (this.session && this.model.details(details, preview.revision)) this.#render_soon();
+		} catch {
+			// no connection, or gone: either shows by itself
+		}
+	}
+
+	#tick() {
+		this.#touch();
+		this.#render_banners();
+		const frame = this.#parts.stage.shown;
+		if (frame?.loading) this.#render_soon();
+	}
+
+	async #watch_permission() {
+		try {
+			const status = await navigator.permissions.query({ name: "local-network-access" });
+			this.permission = status.state;
+			status.onchange = () => {
+				this.permission = status.state;
+				this.#render_soon();
+			};
+			this.#render_soon();
+		} catch {
+			// a browser that doesn't ask for it
+		}
+	}
+
+	/*
+	 * What a person does.
+	 */
+	#act(what, value) {
+		const { stage } = this.#parts;
+		const name = this.choice.name;
+		const frame = stage.frame(name);
+		const preview = this.model.previews.get(name);
+
+		switch (what) {
+			case "back":
+				return frame?.move(-1);
+			case "forward":
+				return frame?.move(1);
+			case "reload":
+				return frame?.load(frame.url);
+			case "reload_hard":
+				return frame?.reload_hard();
+			case "go":
+				return this.#go(frame, value);
+			case "device":
+				Object.assign(this.choice, { device: value });
+				return this.#resize();
+			case "rotate":
+				Object.assign(this.choice, { rotated: !this.choice.rotated });
+				return this.#resize();
+			case "copy":
+				return this.#copy(frame?.url ?? this.#url(preview));
+			case "why":
+				return this.#toggle_drawer("why", () => new Why({ session: this.session, name, preview: () => this.model.previews.get(name), on_close: () => this.#close_drawer(true) }));
+			case "releases":
+				return this.#toggle_drawer("releases", () => {
+					const of = this.#published_name();
+					return new Releases({ session: this.session, name: of, address: () => this.#url(this.model.previews.get(of))?.href ?? null, on_close: () => this.#close_drawer(true) });
+				});
+			case "stop":
+				return this.#stop(value ?? name);
+			case "dismiss":
+				return this.#dismiss(value);
+			case "dismiss_build":
+				this.model.builds.delete(value);
+				return this.#after(value);
+			case "keep":
+				return this.#touch(true);
+			case "pin":
+				return this.#ask("POST", `/previews/${name}/${preview?.pinned ? "unpin" : "pin"}`, undefined, (details) => this.model.details(details, preview.revision));
+			case "publish":
+				return this.#ask("POST", "/publish", { name: this.#published_name() }, () => this.choose(this.#published_name()));
+			case "cancel":
+				return this.#ask("DELETE", `/builds/${encodeURIComponent(value.id)}`);
+			case "show_anyway":
+				this.shown_anyway.add(name);
+				return this.#render();
+		}
+	}
+
+	#published_name() {
+		const preview = this.model.previews.get(this.choice.name);
+		return preview?.type === "published" || (!preview && this.model.builds.has(this.choice.name)) ? this.choice.name : "published";
+	}
+
+	#go(frame, path) {
+		if (!frame) return;
+		let url;
+		try {
+			url = new URL(path.trim() || "/", frame.url);
+		} catch {
+			url = null;
+		}
+		if (url?.origin !== frame.url.origin) return this.#toast("Only pages of this preview can be shown here.");
+		frame.go(url);
+		this.#parts.toolbar.path.blur();
+		this.#render();
+	}
+
+	#resize() {
+		this.#remember();
+		this.#parts.stage.set_device(this.choice.device, this.choice.rotated);
+		this.#render();
+	}
+
+	async #copy(url) {
+		if (!url) return;
+		this.#toast((await copy(url.href)) ? "Link copied" : `The browser did not let it be copied: ${url.href}`);
+	}
+
+	async #ask(method, path, body, done) {
+		try {
+			const answer = await this.session.call(method, path, body);
+			done?.(answer);
+			this.#render_soon();
+		} catch (error) {
+			this.#toast(sentence(error.message));
+		}
+	}
+
+	async #stop(name) {
+		const preview = this.model.previews.get(name);
+		if (!preview) return this.#dismiss(name);
+		this.leaving = name; // who stops it needs not be told that it stopped
+		const path = preview.type === "published" ? `/published?name=${encodeURIComponent(name)}` : `/previews/${name}`;
+		try {
+			const answer = await this.session.call("DELETE", path);
+			if (answer.left?.length || answer.hint) this.#toast(sentence(answer.hint ?? `${answer.left.length} processes could not be ended`));
+		} catch (error) {
+			this.leaving = null;
+			this.#toast(sentence(error.message));
+		}
+	}
+
+	#dismiss(name) {
+		this.leaving = null;
+		this.model.gone.delete(name);
+		this.#after(name);
+	}
+
+	#after(name) {
+		if (this.choice.name === name && !this.model.previews.has(name)) {
+			this.choice.name = this.model.first();
+			this.choice.by = null;
+		}
+		this.#render_soon();
+	}
+
+	#toggle_drawer(kind, make) {
+		if (this.drawer_kind === kind) return this.#close_drawer(true);
+		this.#close_drawer();
+		this.drawer = make();
+		this.drawer_kind = kind;
+		this.#parts.side.append(this.drawer.element);
+		this.drawer.focus();
+		this.#render();
+	}
+
+	#close_drawer(by_person = false) {
+		if (!this.drawer) return;
+		const kind = this.drawer_kind;
+		this.drawer.end();
+		this.drawer = this.drawer_kind = null;
+		if (by_person) {
+			const { toolbar } = this.#parts;
+			(kind === "why" && toolbar.why.offsetParent ? toolbar.why : toolbar.more).focus();
+		}
+		this.#render();
+	}
+
+	/*
+	 * What is shown.
+	 */
+	#url(preview) {
+		if (!preview?.url) return null;
+		try {
+			const url = new URL(preview.url, this.base);
+			return /^https?:$/.test(url.protocol) ? url : null;
+		} catch {
+			return null;
+		}
+	}
+
+	#on_load(name) {
+		const preview = this.model.previews.get(name);
+		if (preview && preview.status !== "down") this.#emit("ready", { name, url: this.#url(preview)?.href });
+		this.#render_soon();
+	}
+
+	#render_soon() {
+		if (!this.#parts || this.#frame_request) return;
+		this.#frame_request = requestAnimationFrame(() => {
+			this.#frame_request = 0;
+			this.#render();
+		});
+		// A page in a tab behind paints nothing; what it loads, it loads all the same.
+		if (document.hidden) {
+			cancelAnimationFrame(this.#frame_request);
+			this.#frame_request = 0;
+			queueMicrotask(() => this.#render());
+		}
+	}
+
+	#tab(name) {
+		const preview = this.model.previews.get(name);
+		const build = this.model.builds.get(name);
+		if (build?.state === "running") return { name, state: "publishing", note: "publishing" };
+		if (!preview) return { name, state: build ? "failed" : "detached", note: build ? "the build failed" : "detached" };
+		if (preview.status === "down") return { name, state: "down", note: "down" };
+		if (this.#ends_soon(preview)) return { name, state: "idle", note: "ends soon" };
+		return { name, state: "up", note: "" };
+	}
+
+	#ends_soon(preview) {
+		if (!preview.reaps_at || preview.pinned) return false;
+		return preview.warned === true && (Date.parse(preview.reaps_at) - Date.now()) / 1000 < SOON;
+	}
+
+	#render() {
+		const p = this.#parts;
+		if (!p || !this.session) return;
+		const { model, choice, session } = this;
+
+		if (model.known && !model.names(choice.name).includes(choice.name)) {
+			const first = model.first();
+			// The person's choice is waited for only where there is nothing else.
+			if (first !== null || choice.by !== "person") choice.name = first;
+		}
+		const names = model.names(choice.name);
+		const preview = model.previews.get(choice.name) ?? null;
+		const url = this.#url(preview);
+		const view = this.#view(preview, url);
+
+		p.panel.toggleAttribute("data-empty", names.length === 0);
+		p.tabs.render(
+			names.map((name) => this.#tab(name)),
+			choice.name,
+		);
+		p.stage.keep_only(new Set(model.previews.keys()));
+		const frame = p.stage.show(preview, { load: view.load });
+		set(p.main, { "aria-labelledby": preview ? `tab-${choice.name}` : null, "data-framed": view.screen ? null : true });
+		p.toolbar.render({
+			url: frame?.url ?? url,
+			can_back: frame?.at > 0,
+			can_forward: frame ? frame.at < frame.history.length - 1 : false,
+			device: choice.device,
+			rotated: choice.rotated,
+			pinned: preview?.pinned === true,
+			may: { preview: session.may("preview"), publish: session.may("publish") },
+			drawer: this.drawer_kind,
+		});
+		p.progress.toggleAttribute("data-on", Boolean(frame?.loading && !view.screen));
+		this.#render_screen(view);
+		this.#render_link();
+		this.#render_banners();
+	}
+
+	// { key, screen?, load }: what stands in the page's place, if anything does, and whether the
+	// page is loaded behind it.
+	#view(preview, url) {
+		const { model, choice, session } = this;
+		const { act, stage } = this.#parts;
+		const build = model.builds.get(choice.name);
+		const is = (key, make, load = false) => ({ key: `${key}:${choice.name}`, screen: make, load });
+
+		if (session.state === "refused") return is("refused", () => screens.refused(h("slot", { name: "refused" })));
+		if (build && !preview && ["running", "failed"].includes(build.state)) return { ...is(`build:${build.id}`, () => new screens.BuildScreen(build, act)), build };
+		if (!preview) {
+			if (model.gone.has(choice.name)) return is("gone", () => screens.gone(choice.name, model.gone.get(choice.name), this.place, act));
+			if (!model.known && session.state !== "missing") return is("connecting", () => screens.connecting());
+			return is("nothing", () => screens.nothing(this.place));
+		}
+		if (preview.status === "down") return is(`down:${preview.down_reason}:${session.may("preview")}`, () => screens.down(preview, act));
+		if (!url) return is("nothing", () => screens.nothing(this.place));
+		const obstructed = this.shown_anyway.has(choice.name) ? null : obstacle({ ...preview, url: url.href }, location, this.permission);
+		if (obstructed) return is(`blocked:${obstructed.code}`, () => screens.blocked(obstructed, url, act));
+
+		const frame = stage.frame(choice.name);
+		const is_new = !frame || frame.revision !== preview.revision;
+		if (is_new || (frame.loading && performance.now() - frame.since < 60_000)) {
+			const slow = preview.warnings?.some((w) => w.code === "slow") || (!is_new && performance.now() - frame.since > PATIENCE);
+			// A reload keeps the page that is there until the next one comes.
+			if (is_new || !frame.was_loaded) return is(`starting:${Boolean(slow)}`, () => screens.starting(preview, slow), true);
+		}
+		if (frame && !frame.loading) frame.was_loaded = true;
+		return { key: "page", load: true };
+	}
+
+	#render_screen(view) {
+		const { screen } = this.#parts;
+		if (this.screen_key === view.key) {
+			if (view.build) this.build_screen?.update(view.build);
+			return;
+		}
+		this.screen_key = view.key;
+		const made = view.screen?.() ?? null;
+		this.build_screen = made instanceof screens.BuildScreen ? made : null;
+		screen.replaceChildren(...(made ? [this.build_screen ? made.element : made] : []));
+	}
+
+	#render_link() {
+		const { link } = this.#parts;
+		const said = { connecting: this.model.known ? "Reconnecting…" : "", waiting: "Reconnecting…" }[this.session.state] ?? "";
+		text(link, said);
+		set(link, { "data-on": said ? true : null });
+	}
+
+	#render_banners() {
+		const p = this.#parts;
+		const preview = this.model.previews.get(this.choice.name);
+		const banners = [];
+
+		for (const other of this.model.previews.values()) {
+			if (!this.#ends_soon(other) || other.status === "down") continue;
+			banners.push({
+				key: `idle:${other.name}`,
+				kind: "warn",
+				icon: "clock",
+				said: `Nobody has used “${other.name}” for a while. It ends in ${countdown((Date.parse(other.reaps_at) - Date.now()) / 1000)}.`,
+				action: "Keep it",
+				act: () => this.#keep(other),
+			});
+		}
+		const build = this.model.builds.get(this.choice.name);
+		if (build && preview) banners.push(this.#build_banner(build));
+		for (const w of preview?.warnings ?? [])
+			if (w.code === "blocked_origin") banners.push({ key: "blocked_origin", kind: "warn", icon: "warn", said: sentence(w.detail) });
+		this.#lay_banners(banners);
+	}
+
+	#build_banner(build) {
+		const dismiss = () => this.#act("dismiss_build", build.name);
+		if (build.state === "running")
+			return { key: `build:${build.id}`, kind: "", icon: "publish", said: `A new build is under way${build.phase ? `: ${build.phase}` : ""}.`, action: "Show it", act: () => this.#toast_build(build) };
+		if (build.state === "failed")
+			return { key: `failed:${build.id}`, kind: "bad", icon: "warn", said: `The build failed, and what was published stays. ${sentence(build.detail)}`, action: "Dismiss", act: dismiss };
+		if (build.state === "canceled") return { key: `canceled:${build.id}`, kind: "", icon: "publish", said: "The build was canceled, and what was published stays.", action: "Dismiss", act: dismiss };
+		return { key: `done:${build.id}`, kind: "good", icon: "check", said: "Published.", action: "Copy link", act: () => this.#copy(this.#url(this.model.previews.get(build.name))).then(dismiss) };
+	}
+
+	#toast_build(build) {
+		this.#toast(build.lines.at(-1) ?? "The build has said nothing yet.");
+	}
+
+	async #keep(preview) {
+		await this.#ask("POST", `/previews/${preview.name}/touch`, undefined, (details) => this.model.details(details, preview.revision));
+	}
+
+	#lay_banners(banners) {
+		const { banner } = this.#parts;
+		const old = new Map([...banner.children].map((element) => [element.dataset.key, element]));
+		const keys = new Set(banners.map((b) => b.key));
+		for (const [key, element] of old) if (!keys.has(key)) element.remove();
+		for (const b of banners) {
+			let element = old.get(b.key);
+			if (!element) {
+				element = h("div", { class: `banner ${b.kind}`, part: "banner", "data-key": b.key, role: b.kind ? "alert" : "status" }, icon(b.icon), h("span", {}), b.action ? screens.button(b.action, b.act, "small") : null);
+				banner.append(element);
+			}
+			text(element.children[1], b.said);
+		}
+	}
+
+	#toast(said, action, act) {
+		const { toast } = this.#parts;
+		clearTimeout(this.toast_timer);
+		toast.replaceChildren(h("span", {}, said), ...(action ? [screens.button(action, () => (set(toast, { "data-on": null }), act()), "small")] : []));
+		set(toast, { "data-on": true });
+		this.toast_timer = setTimeout(() => set(toast, { "data-on": null }), action ? 12_000 : 5000);
+	}
+
+	#say(what) {
+		if (this.#parts) this.#parts.live.textContent = `${what}.`;
+	}
+
+	#emit(type, detail) {
+		this.dispatchEvent(new CustomEvent(type, { detail, bubbles: true, composed: true }));
+	}
+}
+
+if (!customElements.get("web-preview")) customElements.define("web-preview", WebPreview);
