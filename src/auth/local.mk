@@ -8,6 +8,7 @@ libpreviewd_a_SOURCES += \
 
 UNIT_TESTS += \
 	tests/unit/test_auth \
+	tests/unit/test_auth_codes \
 	tests/unit/test_auth_jwt \
 	tests/unit/test_auth_tokens
 

@@ -18,4 +18,5 @@ libpreviewd_a_SOURCES += \
 	%reldir%/why.c
 
 UNIT_TESTS += tests/unit/test_activity tests/unit/test_probe tests/unit/test_registry tests/unit/test_registry_hold tests/unit/test_registry_url
+UNIT_TESTS += tests/unit/test_activity tests/unit/test_framing tests/unit/test_probe tests/unit/test_registry tests/unit/test_registry_url
 EXTRA_DIST += tests/unit/registry_world.h

@@ -44,13 +44,22 @@ static cJSON *owner_view(const struct registry *reg, const struct attachment *a)
 	return j;
 }
 
-static void add_probe(cJSON *j, const struct attachment *a)
+/* What the probe found, without its warnings, which it leaves in `ret_warnings`: never NULL. */
+static cJSON *probe_view(const struct attachment *a, cJSON **ret_warnings)
 {
 	cJSON *probe = a->record->probe ? cJSON_Parse(a->record->probe) : NULL;
 	cJSON *warnings = probe ? cJSON_DetachItemFromObject(probe, "warnings") : NULL;
 
-	cJSON_AddItemToObject(j, "probe", probe ? probe : cJSON_CreateNull());
-	cJSON_AddItemToObject(j, "warnings", warnings ? warnings : cJSON_CreateArray());
+	*ret_warnings = warnings ? warnings : cJSON_CreateArray();
+	return probe ? probe : cJSON_CreateNull();
+}
+
+static void add_probe(cJSON *j, const struct attachment *a)
+{
+	cJSON *warnings;
+
+	cJSON_AddItemToObject(j, "probe", probe_view(a, &warnings));
+	cJSON_AddItemToObject(j, "warnings", warnings);
 }
 
 cJSON *attachment_view(struct registry *reg, const struct attachment *a)
@@ -134,7 +143,7 @@ static void publish(struct registry *reg, const struct attachment *a, const char
 void publish_attached(struct registry *reg, const struct attachment *a)
 {
 	const struct record_attachment *r = a->record;
-	cJSON *j = cJSON_CreateObject();
+	cJSON *j = cJSON_CreateObject(), *warnings;
 
 	json_add_string(j, "name", r->name);
 	json_add_string(j, "type", r->type);
@@ -144,6 +153,9 @@ void publish_attached(struct registry *reg, const struct attachment *a)
 	json_add_string(j, "path", r->path);
 	cJSON_AddBoolToObject(j, "focus", r->focus != 0);
 	json_add_string(j, "connect", connect_mode(a));
+	/* Who shows it has to know at once what will keep it from being seen. */
+	json_free(probe_view(a, &warnings));
+	cJSON_AddItemToObject(j, "warnings", warnings);
 	publish(reg, a, "web_preview:attached", j);
 }
 

@@ -23,7 +23,7 @@ test("a client that was listening receives web_preview:attached and web_preview:
 		event_type: "web_preview:attached", entity_type: "web_preview", entity_id: "web",
 		payload: {
 			session_id: "s1", app_id: "default", name: "web", type: "proxy", url: json.url,
-			host: "127.0.0.1", port: 5173, path: "/a", focus: false, connect: "direct",
+			host: "127.0.0.1", port: 5173, path: "/a", focus: false, connect: "direct", warnings: [],
 		},
 	});
 	assert.ok(Number.isInteger(preview_seq) && preview_seq > 0);

@@ -273,8 +273,9 @@ export const blind = (more = {}) => ({ port: 5173, health_check: false, ...more 
 
 export class Daemon {
 	// settings: { "section.key": value }; file: text of the configuration file; env; wrap: argv that
-	// runs it; state: directory; dir: where socket and configuration are.
-	constructor(t, { settings = {}, file = "", env = {}, wrap = [], state, args = [] } = {}) {
+	// runs it; state: directory; listen: an address, for one that is to come
+	// back at the same; dir: where socket and configuration are.
+	constructor(t, { settings = {}, file = "", env = {}, wrap = [], state, args = [], listen = "127.0.0.1:0" } = {}) {
 		this.t = t;
 		this.dir = temp_dir(t);
 		this.state = state ?? path.join(this.dir, "state");
@@ -284,6 +285,7 @@ export class Daemon {
 		this.env = env;
 		this.wrap = wrap;
 		this.args = args;
+		this.listen = listen;
 		this.apis = [];
 		this.streams = new Set();
 		this.log = []; // of all its runs
@@ -298,7 +300,7 @@ export class Daemon {
 			"--config",
 			this.config,
 			"--listen",
-			"127.0.0.1:0",
+			this.listen,
 			"--socket",
 			this.socket,
 			"--state-dir",

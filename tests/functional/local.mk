@@ -9,6 +9,8 @@ EXTRA_DIST += \
 	%reldir%/agents.mjs %reldir%/agents.test.mjs %reldir%/bridge.test.mjs %reldir%/contrib.test.mjs %reldir%/launch.test.mjs \
 	tests/fixtures/agent.mjs \
 	%reldir%/holds.test.mjs \
+	%reldir%/canvas.test.mjs %reldir%/element.test.mjs \
+	%reldir%/panel.mjs %reldir%/panel.test.mjs \
 	%reldir%/http.test.mjs %reldir%/leak.test.mjs %reldir%/limits.test.mjs \
 	%reldir%/processes.mjs %reldir%/run.test.mjs %reldir%/tasks.test.mjs \
 	tests/fixtures/task-app/package.json tests/fixtures/task-app/server.js \

@@ -32,7 +32,7 @@ test("a running server is attached, with what the probe found", async (t) => {
 		session_id: "s1", app_id: "default", user_id: rest.user_id, name: "default", type: "proxy",
 		url: `http://localhost:${server.port}/admin?x=1#top`, scheme: "http", host: "127.0.0.1", port: server.port,
 		path: "/admin?x=1#top", focus: true, bash_task_id: null, connect: "direct", status: "up",
-		touched_at: null, warnings: [], replaced: false, activity: "unseen", pinned: false,
+		touched_at: null, warnings: [], warned: false, replaced: false, activity: "unseen", pinned: false,
 	});
 	assert.match(label, /^[a-z0-9]{20,63}$/);
 	assert.ok(Math.abs(Date.parse(attached_at) - Date.now()) < 60_000, attached_at);

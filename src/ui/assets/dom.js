@@ -40,7 +40,7 @@ const ICONS = {
 	phone: "M5 1.75h6v12.5H5zM7.25 12h1.5",
 	tablet: "M3.25 1.75h9.5v12.5h-9.5zM7.25 12h1.5",
 	desktop: "M1.75 3h12.5v8H1.75zM5.5 13.5h5",
-	rotate: "M2.5 8.5 8 3l5.5 5.5L8 14zM11 1.5l2 1.5-1.5 2",
+	rotate: "M2.5 5.5h5v8h-5zM9.5 8.5h4v5h-6M8 2.5h2.5a2 2 0 0 1 2 2V6M10.9 4.6 12.5 6.2l1.6-1.6",
 	more: "M3.5 8h.01M8 8h.01M12.5 8h.01",
 	stop: "M4 4h8v8H4z",
 	why: "M8 14A6 6 0 1 0 8 2a6 6 0 0 0 0 12M8 7.5V11M8 5.2v.01",
@@ -77,8 +77,8 @@ export async function copy(value) {
 	}
 }
 
-// A line to be copied, with its button.
-export function command(value, label = "Copy") {
+// A line to be copied, with its button: "Copy", and to those who hear it also what.
+export function command(value, what = "this line") {
 	const said = h("span", {}, "Copy");
 	const code = h("code", {}, value);
 	const button = h(
@@ -86,7 +86,6 @@ export function command(value, label = "Copy") {
 		{
 			type: "button",
 			class: "quiet small",
-			"aria-label": label,
 			onclick: async () => {
 				if (await copy(value)) {
 					said.textContent = "Copied";
@@ -95,6 +94,7 @@ export function command(value, label = "Copy") {
 			},
 		},
 		said,
+		h("span", { class: "visually-hidden" }, ` ${what}`),
 	);
 	return h("div", { class: "command" }, code, button);
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// What slides in beside the page: why a preview is kept, and a name's releases.
+// What slides in beside the page: why a preview is kept, a name's releases, a build.
 
 import { command, h, icon, text } from "./dom.js";
+import { BuildScreen } from "./screens.js";
 import { ago, bytes, countdown, sentence, span } from "./texts.js";
 
 const EVERY = 3000; // milliseconds between two looks at "why"
@@ -49,7 +50,7 @@ const USES = {
 const STATUS = { up: "Up", down: "Down", unknown: "Not known" };
 const ACTIVITY = { active: "In use", passive: "Open, but quiet", unseen: "Nobody connected" };
 
-export class Why extends Drawer {
+class Why extends Drawer {
 	constructor(options) {
 		super("Why it is kept", options);
 		this.preview = options.preview; // () => what is known of it
@@ -127,11 +128,11 @@ export class Why extends Drawer {
 // Times in the daemon's sentences are of UTC, to the millisecond.
 const humane = (said) => said.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, (time) => new Date(time).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }));
 
-export class Releases extends Drawer {
+class Releases extends Drawer {
 	constructor(options) {
 		super("Releases", options);
 		this.on_act = options.on_act;
-		this.address = options.address; // () => the published preview's URL, or null
+		this.address = options.address; // (name) => the published preview's URL, or null
 		this.refresh();
 	}
 
@@ -152,10 +153,10 @@ export class Releases extends Drawer {
 			return;
 		}
 		const current = releases.find((r) => r.current)?.id ?? null;
-		const address = this.address();
+		const address = this.address(this.name);
 		this.body.replaceChildren(
 			...[
-				address ? h("section", {}, h("h3", {}, "Published address"), command(address, "Copy the published address")) : null,
+				address ? h("section", {}, h("h3", {}, "Published address"), command(address, "the published address")) : null,
 				h(
 					"ol",
 					{ class: "releases" },
@@ -185,8 +186,25 @@ export class Releases extends Drawer {
 			release.current
 				? h("span", { class: "badge" }, icon("check"), "Current")
 				: this.session.may("publish")
-					? h("button", { type: "button", class: "button small", onclick: activate, "aria-label": `Show the release of ${new Date(release.created_at).toLocaleString()} again` }, "Show this one")
+					? h("button", { type: "button", class: "button small", onclick: activate }, "Show this one", h("span", { class: "visually-hidden" }, `, of ${new Date(release.created_at).toLocaleString()}`))
 					: null,
 		);
 	}
 }
+
+// A build of what is on the air already.
+class Build extends Drawer {
+	constructor(options) {
+		super("Build", options);
+		this.build = options.build;
+		this.screen = new BuildScreen(this.build(), options.act);
+		this.body.replaceChildren(this.screen.element);
+	}
+
+	update() {
+		const build = this.build();
+		if (build) this.screen.update(build);
+	}
+}
+
+export const drawers = { why: Why, releases: Releases, build: Build };

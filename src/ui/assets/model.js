@@ -51,7 +51,7 @@ export class Model {
 			this.previews.set(a.name, { ...a, revision: same && !came_back ? old.revision : ++this.revision });
 			this.gone.delete(a.name);
 		}
-		for (const name of before.keys()) if (!this.previews.has(name)) this.gone.set(name, { reason: "unknown" });
+		for (const { name, port } of before.values()) if (!this.previews.has(name)) this.gone.set(name, { reason: "unknown", port });
 		this.known = true;
 		return { what: "snapshot" };
 	}
@@ -64,8 +64,10 @@ export class Model {
 	}
 
 	#detached(p) {
-		if (p.reason === "replaced" || !this.previews.delete(p.name)) return null;
-		this.gone.set(p.name, { reason: p.reason, ts: p.ts, left: p.left });
+		const preview = this.previews.get(p.name);
+		if (p.reason === "replaced" || !preview) return null;
+		this.previews.delete(p.name);
+		this.gone.set(p.name, { reason: p.reason, port: preview.port, left: p.left });
 		return { what: "detached", name: p.name, reason: p.reason };
 	}
 

@@ -20,9 +20,9 @@ export const nothing = (place) =>
 		picture("plug"),
 		"Nothing to see yet",
 		h("p", {}, "As soon as the agent attaches a running server, it shows up here by itself. By hand, that is:"),
-		command(attach_command(place), "Copy the command that attaches a running server"),
+		command(attach_command(place), "the command that attaches a running server"),
 		h("p", { class: "muted" }, "or, to start one and attach whatever it listens on:"),
-		command(run_command(place), "Copy the command that starts a server"),
+		command(run_command(place), "the command that starts a server"),
 	);
 
 export const connecting = () => screen("connecting", wait(), "Connecting…");
@@ -53,7 +53,7 @@ export const down = (preview, act) =>
 		actions(button("Why?", () => act("why")), act.may("preview") ? button("Detach", () => act("stop"), "plain") : null),
 	);
 
-export const gone = (name, { reason, left }, place, act) => {
+export const gone = (name, { reason, port, left }, place, act) => {
 	const [title, body] = detached_text(reason, name);
 	return screen(
 		"detached",
@@ -62,7 +62,7 @@ export const gone = (name, { reason, left }, place, act) => {
 		h("p", {}, body),
 		left?.length ? h("p", { class: "muted" }, `${left.length} of its processes could not be ended.`) : null,
 		reason === "session_end" ? null : h("p", { class: "muted" }, "To have it here again:"),
-		reason === "session_end" ? null : command(attach_command(place, 5173, name), "Copy the command that attaches it again"),
+		reason === "session_end" ? null : command(attach_command(place, port ?? 5173, name), "the command that attaches it again"),
 		actions(button("Dismiss", () => act("dismiss", name))),
 	);
 };
@@ -73,7 +73,7 @@ export const blocked = (obstacle, url, act) =>
 		picture("warn"),
 		obstacle.title,
 		h("p", {}, obstacle.text),
-		obstacle.command ? command(obstacle.command, "Copy the command") : null,
+		obstacle.command ? command(obstacle.command, "the command") : null,
 		actions(
 			h("a", { class: "button", href: url.href, target: "_blank", rel: "noopener noreferrer" }, "Open in a new tab"),
 			obstacle.only_tab ? null : button("Show it anyway", () => act("show_anyway"), "plain"),

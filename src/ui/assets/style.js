@@ -168,8 +168,8 @@ iframe { position: absolute; inset: 0; width: 100%; height: 100%; border: 0; bac
 /* Where there is none. */
 .overlay:empty { display: none; }
 .overlay { position: absolute; inset: 0; overflow: auto; background: var(--background); }
-.screen { display: grid; min-height: 100%; padding: 32px 20px 40px; justify-items: center; align-content: center; }
-.inner { display: grid; gap: 12px; width: 100%; max-width: 460px; justify-items: start; animation: appear 0.25s ease-out; }
+.screen { display: grid; grid-template-columns: minmax(0, 1fr); min-height: 100%; padding: 32px 20px 40px; justify-items: center; align-content: center; }
+.inner { display: grid; grid-template-columns: minmax(0, 1fr); gap: 12px; width: 100%; max-width: 460px; justify-items: start; animation: appear 0.25s ease-out; }
 .screen h2 { font-size: 18px; line-height: 1.3; font-weight: 600; letter-spacing: -0.01em; text-wrap: balance; }
 .screen p { font-size: 14px; line-height: 1.55; color: var(--muted); text-wrap: pretty; }
 .picture { display: grid; place-items: center; width: 40px; height: 40px; margin-bottom: 4px; border-radius: 12px; color: var(--accent); background: color-mix(in srgb, var(--accent) 12%, transparent); }
@@ -194,7 +194,7 @@ iframe { position: absolute; inset: 0; width: 100%; height: 100%; border: 0; bac
 .button.small, .quiet.small { height: 28px; padding: 0 10px; border-radius: 6px; font-size: 12px; }
 .quiet { color: var(--muted); font-weight: 500; }
 .quiet:hover { color: var(--text); background: var(--hover); }
-.command { display: flex; align-items: center; gap: 8px; width: 100%; min-height: 38px; padding: 4px 5px 4px 12px; border: 1px solid var(--line); border-radius: var(--radius); background: var(--surface); }
+.command { min-width: 0; display: flex; align-items: center; gap: 8px; width: 100%; min-height: 38px; padding: 4px 5px 4px 12px; border: 1px solid var(--line); border-radius: var(--radius); background: var(--surface); }
 .command code { flex: 1; min-width: 0; overflow-x: auto; white-space: nowrap; color: var(--text); scrollbar-width: none; }
 .command button { flex: none; min-width: 62px; }
 
@@ -213,6 +213,9 @@ progress { appearance: none; width: 100%; height: 4px; border: 0; border-radius:
 progress::-webkit-progress-bar { background: var(--line); }
 progress::-webkit-progress-value { background: var(--accent); border-radius: 2px; transition: inline-size 0.4s ease; }
 progress::-moz-progress-bar { background: var(--accent); }
+.drawer-body .build { height: auto; padding: 0; }
+.drawer-body .build h2 { font-size: 14px; }
+.drawer-body .log { max-height: 50vh; }
 .log {
 	width: 100%; max-height: 100%; min-height: 64px; overflow: auto; padding: 12px 14px; border: 1px solid var(--line); border-radius: var(--radius);
 	background: var(--surface); color: var(--text); font: 400 12px/1.6 var(--mono); white-space: pre-wrap; overflow-wrap: anywhere;
@@ -268,7 +271,6 @@ th { font-weight: 500; color: var(--muted); }
 @container panel (max-width: 440px) {
 	.toolbar { gap: 4px; padding: 0 4px; }
 	.group:first-child .tool:nth-child(2) { display: none; }
-	.host { display: none; }
 	.banner { flex-wrap: wrap; }
 	.screen { padding: 24px 16px 32px; }
 }

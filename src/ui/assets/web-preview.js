@@ -16,7 +16,6 @@
  * whom has no access).  Parts and custom properties: see style.js.
  */
 import { copy, h, icon, set, text } from "./dom.js";
-import { Releases, Why } from "./drawers.js";
 import { Model } from "./model.js";
 import * as screens from "./screens.js";
 import { Session } from "./session.js";
@@ -27,6 +26,7 @@ import { Tabs, Toolbar } from "./toolbar.js";
 
 const TOUCH_EVERY = 60_000; // while somebody looks; a preview is idle after half an hour
 const SOON = 10 * 60; // seconds: a deadline nearer than this is worth a word
+const SETTLED = 5000; // milliseconds after a load, which is use by itself
 const PATIENCE = 4000; // milliseconds until a page that still loads is called slow
 
 let sheet;
@@ -225,7 +225,7 @@ export class WebPreview extends HTMLElement {
 			this.choice.name = name;
 		} else if (what === "publish_finished") {
 			this.#say(`${name} is published`);
-			if (this.drawer instanceof Releases) this.drawer.refresh();
+			this.drawer?.refresh?.();
 		}
 		this.#render_soon();
 	}
@@ -280,7 +280,9 @@ export class WebPreview extends HTMLElement {
 
 	async #touch(at_once = false) {
 		const preview = this.model.previews.get(this.choice.name);
+		const frame = this.#parts?.stage.frame(this.choice.name);
 		const now = performance.now();
+		if (!at_once && (!frame || frame.loading || now - frame.since < SETTLED)) return;
 		if (!this.#looked_at || preview?.type !== "proxy" || preview.status === "down") return;
 		if (!at_once && this.touched?.name === preview.name && now - this.touched.at < TOUCH_EVERY) return;
 		this.touched = { name: preview.name, at: now };
@@ -342,12 +344,11 @@ export class WebPreview extends HTMLElement {
 			case "copy":
 				return this.#copy(frame?.url ?? this.#url(preview));
 			case "why":
-				return this.#toggle_drawer("why", () => new Why({ session: this.session, name, preview: () => this.model.previews.get(name), on_close: () => this.#close_drawer(true) }));
+				return this.#toggle_drawer("why", { preview: () => this.model.previews.get(name) });
 			case "releases":
-				return this.#toggle_drawer("releases", () => {
-					const of = this.#published_name();
-					return new Releases({ session: this.session, name: of, address: () => this.#url(this.model.previews.get(of))?.href ?? null, on_close: () => this.#close_drawer(true) });
-				});
+				return this.#toggle_drawer("releases", { name: this.#published_name(), address: (of) => this.#url(this.model.previews.get(of))?.href ?? null });
+			case "build":
+				return this.#toggle_drawer("build", { build: () => this.model.builds.get(name), act: this.#parts.act });
 			case "stop":
 				return this.#stop(value ?? name);
 			case "dismiss":
@@ -437,20 +438,23 @@ export class WebPreview extends HTMLElement {
 		this.#render_soon();
 	}
 
-	#toggle_drawer(kind, make) {
+	// What few look at is fetched when somebody does.
+	async #toggle_drawer(kind, options) {
 		if (this.drawer_kind === kind) return this.#close_drawer(true);
 		this.#close_drawer();
-		this.drawer = make();
 		this.drawer_kind = kind;
+		const { drawers } = await import("./drawers.js");
+		if (this.drawer || this.drawer_kind !== kind || !this.#parts) return;
+		this.drawer = new drawers[kind]({ session: this.session, name: this.choice.name, on_close: () => this.#close_drawer(true), ...options });
 		this.#parts.side.append(this.drawer.element);
 		this.drawer.focus();
 		this.#render();
 	}
 
 	#close_drawer(by_person = false) {
-		if (!this.drawer) return;
 		const kind = this.drawer_kind;
-		this.drawer.end();
+		if (!kind) return;
+		this.drawer?.end();
 		this.drawer = this.drawer_kind = null;
 		if (by_person) {
 			const { toolbar } = this.#parts;
@@ -474,8 +478,29 @@ export class WebPreview extends HTMLElement {
 
 	#on_load(name) {
 		const preview = this.model.previews.get(name);
-		if (preview && preview.status !== "down") this.#emit("ready", { name, url: this.#url(preview)?.href });
+		if (preview && preview.status !== "down") {
+			this.#emit("ready", { name, url: this.#url(preview)?.href });
+			this.#see_whether_it_arrived(preview);
+		}
 		this.#render_soon();
+	}
+
+	/*
+	 * A browser tells nobody that it could not load a frame: for that, too, there is a "load".  But
+	 * the daemon knows who came to the port.  No more than a hint: a page may come from a cache.
+	 */
+	async #see_whether_it_arrived({ name, type, connect }) {
+		const frame = this.#parts.stage.frame(name);
+		if (type !== "proxy" || connect !== "direct" || !frame || frame.checked === frame.revision) return;
+		frame.checked = frame.revision;
+		try {
+			const why = await this.session.call("GET", `/previews/${name}/why`);
+			const came = why.sockets.some((s) => !s.probe) || why.last_reset.by === "traffic" || this.touched?.at > frame.since;
+			frame.unreached = why.seen_by_kernel && why.status === "up" && !came;
+			this.#render_soon();
+		} catch {
+			// it is gone, or there is no connection
+		}
 	}
 
 	#render_soon() {
@@ -544,6 +569,7 @@ export class WebPreview extends HTMLElement {
 		this.#render_screen(view);
 		this.#render_link();
 		this.#render_banners();
+		this.drawer?.update?.();
 	}
 
 	// { key, screen?, load }: what stands in the page's place, if anything does, and whether the
@@ -614,6 +640,15 @@ export class WebPreview extends HTMLElement {
 		}
 		const build = this.model.builds.get(this.choice.name);
 		if (build && preview) banners.push(this.#build_banner(build));
+		if (preview && p.stage.frame(preview.name)?.unreached)
+			banners.push({
+				key: `unreached:${preview.name}`,
+				kind: "warn",
+				icon: "warn",
+				said: `No connection from a browser has come to port ${preview.port} yet. If the page stays blank, your browser does not reach ${this.#url(preview)?.host}.`,
+				action: "Dismiss",
+				act: () => ((p.stage.frame(preview.name).unreached = false), this.#render()),
+			});
 		for (const w of preview?.warnings ?? [])
 			if (w.code === "blocked_origin") banners.push({ key: "blocked_origin", kind: "warn", icon: "warn", said: sentence(w.detail) });
 		this.#lay_banners(banners);
@@ -622,15 +657,11 @@ export class WebPreview extends HTMLElement {
 	#build_banner(build) {
 		const dismiss = () => this.#act("dismiss_build", build.name);
 		if (build.state === "running")
-			return { key: `build:${build.id}`, kind: "", icon: "publish", said: `A new build is under way${build.phase ? `: ${build.phase}` : ""}.`, action: "Show it", act: () => this.#toast_build(build) };
+			return { key: `build:${build.id}`, kind: "", icon: "publish", said: `A new build is under way${build.phase ? `: ${build.phase}` : ""}.`, action: "Show it", act: () => this.#act("build") };
 		if (build.state === "failed")
 			return { key: `failed:${build.id}`, kind: "bad", icon: "warn", said: `The build failed, and what was published stays. ${sentence(build.detail)}`, action: "Dismiss", act: dismiss };
 		if (build.state === "canceled") return { key: `canceled:${build.id}`, kind: "", icon: "publish", said: "The build was canceled, and what was published stays.", action: "Dismiss", act: dismiss };
 		return { key: `done:${build.id}`, kind: "good", icon: "check", said: "Published.", action: "Copy link", act: () => this.#copy(this.#url(this.model.previews.get(build.name))).then(dismiss) };
-	}
-
-	#toast_build(build) {
-		this.#toast(build.lines.at(-1) ?? "The build has said nothing yet.");
 	}
 
 	async #keep(preview) {
