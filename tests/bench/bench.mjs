@@ -9,6 +9,7 @@
  *	events   from an attach, or a port that begins to listen, to the client's frame
  *	socketio fan-out beside the stock Socket.IO server, and memory a client (ours: the fixture
  *	         of tests/interop, on the daemon's library)
+ *	panel    the Preview panel in Chromium: first paint, and from an attach to its frame
  *
  * Servers run on one core and the load on another, by turns, and the ratio is the median of rounds: the
  * machine is rarely quiet, and what disturbs one disturbs its neighbour too.  Nothing here fails for
@@ -498,7 +499,8 @@ async function socketioRows() {
 }
 
 const ALL = { attach: attachRows, json: jsonRows, large: largeRows, idle: idleRows, events: eventRows,
-	      socketio: socketioRows };
+	      socketio: socketioRows,
+	      panel: async () => (await import('./panel.mjs')).panelRows({ row, previewd, milliseconds }) };
 
 async function main() {
 	const wanted = positionals.length ? positionals : Object.keys(ALL);

@@ -1,6 +1,6 @@
 # `make bench`: previewd beside its peers, in one run, as a table.  Slow is not a failure.
 # `make bench ROWS="json idle"` runs some of it; see bench.mjs for their names.
-EXTRA_DIST += %reldir%/bench.mjs %reldir%/sio-server.mjs %reldir%/package.json %reldir%/package-lock.json
+EXTRA_DIST += %reldir%/bench.mjs %reldir%/panel.mjs %reldir%/sio-server.mjs %reldir%/package.json %reldir%/package-lock.json
 
 bench_tools = %reldir%/attachload %reldir%/evlatency %reldir%/fillstore %reldir%/siobench
 EXTRA_PROGRAMS += $(bench_tools)
