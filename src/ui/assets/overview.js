@@ -6,6 +6,7 @@ import { h, text } from "./dom.js";
 import { ago, sentence, span } from "./texts.js";
 
 const EVERY = 5000; // milliseconds
+const HOUR = 60; // samples
 const SVG = "http://www.w3.org/2000/svg";
 
 // { title, series, unit?, rate? }: a rate is of what a counter gained.
@@ -23,14 +24,14 @@ const FIGURES = [
 function chart(values, title) {
 	const svg = document.createElementNS(SVG, "svg");
 	const most = Math.max(1, ...values);
-	const step = 100 / Math.max(1, values.length - 1);
-	const points = values.map((v, i) => `${(i * step).toFixed(2)} ${(30 - (28 * v) / most).toFixed(2)}`);
+	const x = (i) => (100 - ((values.length - 1 - i) * 100) / HOUR).toFixed(2); // now is at the right
+	const points = values.map((v, i) => `${x(i)} ${(30 - (28 * v) / most).toFixed(2)}`);
 	svg.setAttribute("viewBox", "0 0 100 32");
 	svg.setAttribute("preserveAspectRatio", "none");
 	svg.setAttribute("role", "img");
 	svg.setAttribute("aria-label", `${title} over the last ${span(values.length * 60)}: at least ${Math.min(...values)}, at most ${Math.max(...values)}`);
 	for (const [name, d] of [
-		["area", `M0 32 L${points.join(" L")} L${((values.length - 1) * step).toFixed(2)} 32 Z`],
+		["area", `M${x(0)} 32 L${points.join(" L")} L100 32 Z`],
 		["line", `M${points.join(" L")}`],
 	]) {
 		const path = document.createElementNS(SVG, "path");

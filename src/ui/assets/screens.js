@@ -126,7 +126,7 @@ export class BuildScreen {
 		this.actions.replaceChildren(
 			...(failed
 				? [this.act.may("publish") ? button("Try again", () => this.act("publish", build.name)) : null, button("Dismiss", () => this.act("dismiss_build", build.name), "plain")]
-				: [this.act.may("publish") && build.state === "running" ? button("Cancel", () => this.act("cancel", build), "plain") : null]
+				: [this.act.may("publish") && build.state === "running" ? button("Cancel", () => this.act("cancel", build)) : null]
 			).filter(Boolean),
 		);
 	}

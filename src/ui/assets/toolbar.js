@@ -31,7 +31,7 @@ export class Tabs {
 		this.tabs = new Map();
 		rove(this.list, "[role=tab]", (tab) => on_choose(tab.dataset.name));
 		this.list.addEventListener("keydown", (event) => {
-			if (event.key === "Delete") on_stop(event.target.dataset.name);
+			if (event.key === "Delete" && event.target.dataset.name) on_stop(event.target.dataset.name);
 		});
 	}
 

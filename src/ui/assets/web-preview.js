@@ -124,7 +124,7 @@ export class WebPreview extends HTMLElement {
 	#build(root) {
 		const act = (what, value) => this.#act(what, value);
 		act.may = (scope) => this.session?.may(scope) ?? true;
-		const tabs = new Tabs({ on_choose: (name) => this.choose(name), on_stop: (name) => this.#act("stop", name) });
+		const tabs = new Tabs({ on_choose: (name) => this.choose(name), on_stop: (name) => this.#ask_to_stop(name) });
 		const toolbar = new Toolbar(act);
 		const stage = new Stage({ base: this.base, on_load: (name) => this.#on_load(name), on_change: () => this.#render_soon() });
 		const p = {
@@ -408,6 +408,12 @@ export class WebPreview extends HTMLElement {
 		} catch (error) {
 			this.#toast(sentence(error.message));
 		}
+	}
+
+	// A key is easily hit; what it ends may have been long in the making.
+	#ask_to_stop(name) {
+		if (!this.model.previews.has(name)) return this.#dismiss(name);
+		if (this.session.may("preview")) this.#toast(`Stop “${name}” and detach it?`, "Stop", () => this.#stop(name));
 	}
 
 	async #stop(name) {
