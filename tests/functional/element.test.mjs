@@ -206,6 +206,35 @@ test("the element lives in somebody else's page, on tokens it is handed", { skip
 	panel.no_errors();
 });
 
+test("a preview that is looked at is used, one in a tab behind is not", { skip, timeout: 120_000 }, async (t) => {
+	const d = await start(t);
+	const server = await targets.http_server(t, (req, res) => (res.setHeader("content-type", "text/html"), res.end("<h1>Shop</h1>")));
+	const panel = await Panel.open(t, d);
+	const { page } = panel;
+	await page.addInitScript(() => {
+		globalThis.behind = true;
+		for (const [name, value] of [["hidden", () => globalThis.behind], ["visibilityState", () => (globalThis.behind ? "hidden" : "visible")]])
+			Object.defineProperty(Document.prototype, name, { get: value });
+	});
+	await page.clock.install();
+	const touches = [];
+	page.on("request", (request) => request.url().endsWith("/touch") && touches.push(request.url()));
+	await panel.go("s1");
+	await d.admin.attach("s1", { port: server.port, name: "shop" });
+	await panel.inside("shop").getByText("Shop").waitFor();
+	await page.clock.runFor(180_000);
+	assert.deepEqual([touches, (await d.admin.list("s1"))[0].touched_at], [[], null]);
+	await page.evaluate(() => {
+		globalThis.behind = false;
+		document.dispatchEvent(new Event("visibilitychange"));
+	});
+	await until(async () => (await d.admin.list("s1"))[0].touched_at, "it was touched");
+	const before = touches.length;
+	await page.clock.runFor(120_000);
+	await until(() => touches.length > before, "it is touched again");
+	panel.no_errors();
+});
+
 /*
  * The model: what events mean, without a browser.
  */

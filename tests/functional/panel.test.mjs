@@ -244,6 +244,15 @@ test("what keeps a page from being shown is said, with what to do", { skip, time
 	answer();
 	await panel.inside("slow").getByText("Done").waitFor();
 
+	// One that the browser does not reach, which it tells nobody: the daemon has seen nobody come.
+	const out_of_reach = await targets.http_server(t, page_of("Far"));
+	await panel.context.route(`http://localhost:${out_of_reach.port}/**`, (route) => route.abort());
+	panel.quiet = true;
+	await d.admin.attach("s1", { port: out_of_reach.port, name: "far" });
+	await panel.says(`No connection from a browser has come to port ${out_of_reach.port} yet.`);
+	panel.quiet = false;
+	await panel.button("Dismiss").click();
+
 	// Access that ends while one looks.
 	const [{ token_id }] = (await d.admin.get("/api/apps/default/sessions/s1/tokens")).json.tokens;
 	await d.admin.del(`/api/apps/default/sessions/s1/tokens/${token_id}`);

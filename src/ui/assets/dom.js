@@ -60,7 +60,7 @@ const ICONS = {
 
 export function icon(name) {
 	const svg = document.createElementNS(SVG, "svg");
-	for (const [key, value] of Object.entries({ viewBox: "0 0 16 16", class: `icon ${name}`, "aria-hidden": "true", focusable: "false" }))
+	for (const [key, value] of Object.entries({ viewBox: "0 0 16 16", class: "icon", "data-icon": name, "aria-hidden": "true", focusable: "false" }))
 		svg.setAttribute(key, value);
 	const path = document.createElementNS(SVG, "path");
 	path.setAttribute("d", ICONS[name]);

@@ -36,11 +36,13 @@ class Frame {
 	}
 
 	begin(preview) {
-		const same_server = this.url && new URL(preview.url, this.stage.base).origin === this.url.origin;
+		const url = new URL(preview.url);
+		// One stays on the page one was at, when the same comes anew.
+		const same = this.url && (preview.url === this.preview.url || (preview.type === "proxy" && url.origin === this.url.origin));
 		this.preview = preview;
 		this.revision = preview.revision;
-		if (!same_server || preview.type !== "proxy") {
-			this.history = [new URL(preview.url, this.stage.base)];
+		if (!same) {
+			this.history = [url];
 			this.at = 0;
 		}
 		this.renew();
@@ -107,8 +109,7 @@ class Frame {
 }
 
 export class Stage {
-	constructor({ base, on_load, on_change }) {
-		this.base = base;
+	constructor({ on_load, on_change }) {
 		this.on_load = on_load;
 		this.on_change = on_change;
 		this.frames = new Map();
@@ -125,7 +126,7 @@ export class Stage {
 		return this.frames.get(name) ?? null;
 	}
 
-	// Shows this one (or none), loading it where that is due.
+	// Shows this one (or none), loading it where that is due.  Its `url` is a whole one.
 	show(preview, { load = true } = {}) {
 		let frame = preview ? this.frames.get(preview.name) : null;
 		if (preview && load) {

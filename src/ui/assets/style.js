@@ -73,7 +73,7 @@ button:disabled { cursor: default; }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 1px; }
 .visually-hidden { position: absolute; width: 1px; height: 1px; margin: -1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 .icon { width: 16px; height: 16px; flex: none; fill: none; stroke: currentColor; stroke-width: 1.4; stroke-linecap: round; stroke-linejoin: round; }
-.icon.more { stroke-width: 2.4; }
+.icon[data-icon="more"] { stroke-width: 2.4; }
 .mono, code { font-family: var(--mono); font-size: 12px; }
 .muted { color: var(--muted); }
 
@@ -279,6 +279,12 @@ th { font-weight: 500; color: var(--muted); }
 	.tool { width: 38px; height: 38px; }
 	.tab { height: 34px; }
 	.menu > button { height: 42px; }
+}
+@media (forced-colors: active) {
+	.tab[aria-selected="true"] { border-bottom: 2px solid Highlight; }
+	.devices .tool[aria-checked="true"] { outline: 2px solid Highlight; }
+	.dot, .wait i, .loading::after { forced-color-adjust: none; }
+	.button, .command, .address, .menu { border: 1px solid ButtonBorder; }
 }
 @media (prefers-reduced-motion: reduce) {
 	*, *::before, *::after { animation-duration: 0.001s !important; animation-iteration-count: 1 !important; transition-duration: 0.001s !important; }

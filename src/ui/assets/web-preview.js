@@ -126,7 +126,7 @@ export class WebPreview extends HTMLElement {
 		act.may = (scope) => this.session?.may(scope) ?? true;
 		const tabs = new Tabs({ on_choose: (name) => this.choose(name), on_stop: (name) => this.#ask_to_stop(name) });
 		const toolbar = new Toolbar(act);
-		const stage = new Stage({ base: this.base, on_load: (name) => this.#on_load(name), on_change: () => this.#render_soon() });
+		const stage = new Stage({ on_load: (name) => this.#on_load(name), on_change: () => this.#render_soon() });
 		const p = {
 			act,
 			tabs,
@@ -475,7 +475,8 @@ export class WebPreview extends HTMLElement {
 	#url(preview) {
 		if (!preview?.url) return null;
 		try {
-			const url = new URL(preview.url, this.base);
+			// What the daemon serves itself is told without its origin, and without what a proxy puts before it.
+			const url = new URL(preview.url.startsWith("/") ? this.base + preview.url : preview.url);
 			return /^https?:$/.test(url.protocol) ? url : null;
 		} catch {
 			return null;
@@ -501,7 +502,8 @@ export class WebPreview extends HTMLElement {
 		frame.checked = frame.revision;
 		try {
 			const why = await this.session.call("GET", `/previews/${name}/why`);
-			const came = why.sockets.some((s) => !s.probe) || why.last_reset.by === "traffic" || this.touched?.at > frame.since;
+			// A connection made beforehand, over which nothing came, is none.
+			const came = why.sockets.some((s) => !s.probe && s.bytes_received > 0) || why.last_reset.by === "traffic" || this.touched?.at > frame.since;
 			frame.unreached = why.seen_by_kernel && why.status === "up" && !came;
 			this.#render_soon();
 		} catch {
@@ -559,7 +561,7 @@ export class WebPreview extends HTMLElement {
 			choice.name,
 		);
 		p.stage.keep_only(new Set(model.previews.keys()));
-		const frame = p.stage.show(preview, { load: view.load });
+		const frame = p.stage.show(preview && url ? { ...preview, url: url.href } : null, { load: view.load });
 		set(p.main, { "aria-labelledby": preview ? `tab-${choice.name}` : null, "data-framed": view.screen ? null : true });
 		p.toolbar.render({
 			url: frame?.url ?? url,
