@@ -36,7 +36,9 @@ export class Panel {
 		this.page = await this.context.newPage();
 		this.errors = [];
 		this.quiet = false; // while something is down that a browser complains of by itself
+		this.said = [];
 		this.page.on("console", (m) => {
+			this.said.push(m.text());
 			if (m.type() === "error" && !this.quiet && !/\/builds\b/.test(m.text() + m.location().url)) this.errors.push(`${m.text()} (${m.location().url})`);
 		});
 		this.page.on("pageerror", (e) => this.errors.push(e.stack));
