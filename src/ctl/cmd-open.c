@@ -186,8 +186,12 @@ static int open_preview(struct ctl *ctl)
 	if (ctl_given(ctl, DIRECT))
 		return open_direct(ctl);
 
-	if (ask_for_code(ctl, &answer, &problem) < 0)
+	if (ask_for_code(ctl, &answer, &problem) < 0) {
+		if (problem.http_status == 403)
+			problem_hint(&problem, "`previewctl open --direct` opens the preview "
+					       "itself");
 		return ctl_fail(ctl, &problem);
+	}
 	address = panel_address(ctl, answer);
 	if (!address) {
 		problem_set(&problem, EXIT_FAILED, "no_address",

@@ -87,6 +87,8 @@ test("a session's previews come, change and go before one's eyes", { skip, timeo
 	await panel.inside("api").getByText("API").waitFor();
 	await panel.go("s1");
 	await panel.shows("docs");
+	const tokens = async () => (await d.admin.get("/api/apps/default/sessions/s1/tokens")).json.tokens;
+	await until(async () => (await tokens()).length === 1, "the page that was left has given its token back");
 
 	// The server is killed, and comes back.
 	await panel.tab("web").click();
