@@ -31,6 +31,7 @@ function chart(values, title) {
 	svg.setAttribute("role", "img");
 	svg.setAttribute("aria-label", `${title} over the last ${span(values.length * 60)}: at least ${Math.min(...values)}, at most ${Math.max(...values)}`);
 	for (const [name, d] of [
+		["axis", "M0 31.5 H100"],
 		["area", `M${x(0)} 32 L${points.join(" L")} L100 32 Z`],
 		["line", `M${points.join(" L")}`],
 	]) {

@@ -91,6 +91,10 @@ const PHASES = [
 	["release", "Publish"],
 ];
 
+const DOING = { queued: "waiting for its turn", detect: "being prepared", install: "installing its packages", build: "being built", check: "being checked", release: "being published" };
+
+export const doing = (phase) => DOING[phase] ?? "under way";
+
 export class BuildScreen {
 	constructor(build, act) {
 		this.id = build.id;

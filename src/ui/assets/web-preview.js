@@ -665,7 +665,7 @@ export class WebPreview extends HTMLElement {
 	#build_banner(build) {
 		const dismiss = () => this.#act("dismiss_build", build.name);
 		if (build.state === "running")
-			return { key: `build:${build.id}`, kind: "", icon: "publish", said: `A new build is under way${build.phase ? `: ${build.phase}` : ""}.`, action: "Show it", act: () => this.#act("build") };
+			return { key: `build:${build.id}`, kind: "", icon: "publish", said: `A new build is ${screens.doing(build.phase)}.`, action: "Show it", act: () => this.#act("build") };
 		if (build.state === "failed")
 			return { key: `failed:${build.id}`, kind: "bad", icon: "warn", said: `The build failed, and what was published stays. ${sentence(build.detail)}`, action: "Dismiss", act: dismiss };
 		if (build.state === "canceled") return { key: `canceled:${build.id}`, kind: "", icon: "publish", said: "The build was canceled, and what was published stays.", action: "Dismiss", act: dismiss };
