@@ -8,6 +8,7 @@
 #include "config/settings.h"
 #include "http/server.h"
 #include "loop/loop.h"
+#include "net/sockdiag.h"
 #include "registry/registry.h"
 #include "store/store.h"
 #include "tasks/tasks.h"
@@ -27,6 +28,7 @@ struct api_deps {
 	struct registry *registry;
 	struct tasks *tasks;
 	struct canvas *canvas;
+	struct sockdiag *sockdiag; /* NULL where the kernel has none */
 };
 
 int api_new(const struct api_deps *deps, const struct settings *settings, struct api **ret,

@@ -110,6 +110,8 @@ int guard_check(struct api *api, struct http_request *req, struct fault *reterr)
 /* The fields that let an allowed origin's page read the answer. */
 void guard_cors(struct http_request *req);
 void guard_preflight(struct http_request *req, const char *allow);
+/* Whether it comes from a proxy that is trusted. */
+bool guard_behind_proxy(const struct api *api, const struct http_request *req);
 /* The client's address, behind the proxies that are trusted; the caller frees. */
 char *guard_client(const struct api *api, const struct http_request *req);
 

@@ -88,6 +88,8 @@ static int mint(struct call *call, cJSON **ret, struct fault *reterr)
 	info.session_id = xstrdup(ref.session_id);
 	info.user_id = xstrdup(user_id);
 	info.name = STEAL(params.name);
+	info.has_uid = call->principal->has_uid;
+	info.uid = call->principal->uid;
 	r = auth_code_mint(call->api->deps.auth, &info, &code, reterr);
 	if (r < 0)
 		return r;
@@ -128,15 +130,36 @@ static void on_exchanged(int result, const char *token, const struct token_info 
 	api_reply_json(call, 200, j);
 }
 
+/*
+ * Whose browser it is: the kernel tells of connections on this machine.  What a trusted proxy hands
+ * on is anybody's.
+ */
+static bool browser_uid(const struct call *call, uid_t *ret)
+{
+	const struct http_peer *peer = http_request_peer(call->req);
+	struct sockdiag *sockdiag = call->api->deps.sockdiag;
+
+	if (peer->is_unix) {
+		*ret = peer->uid;
+		return true;
+	}
+	return sockdiag && host_is_loopback(peer->address) &&
+	       !guard_behind_proxy(call->api, call->req) &&
+	       sockdiag_client_uid(sockdiag, peer->port, peer->local_port, ret) >= 0;
+}
+
 static int exchange(struct call *call, struct fault *reterr)
 {
 	scoped(exchange_params_done) struct exchange_params params = { 0 };
 	scoped(code_info_done) struct code_info info = { 0 };
 	struct token_request request;
+	uid_t uid;
+	bool known = browser_uid(call, &uid);
 	int r = json_read(call->body, exchange_fields, &params, reterr);
 
 	if (r >= 0)
-		r = auth_code_take(call->api->deps.auth, params.code, &info, reterr);
+		r = auth_code_take(call->api->deps.auth, params.code, known ? &uid : NULL, &info,
+				   reterr);
 	if (r < 0)
 		return r;
 

@@ -71,7 +71,7 @@ void guard_done(struct api *api)
 	free(STEAL(api->public_origin));
 }
 
-static bool behind_trusted_proxy(const struct api *api, const struct http_request *req)
+bool guard_behind_proxy(const struct api *api, const struct http_request *req)
 {
 	const struct http_peer *peer = http_request_peer(req);
 
@@ -83,7 +83,7 @@ static const char *scheme_of(const struct api *api, const struct http_request *r
 {
 	const char *forwarded = http_request_header(req, "X-Forwarded-Proto");
 
-	return forwarded && behind_trusted_proxy(api, req) && strcasecmp(forwarded, "https") == 0
+	return forwarded && guard_behind_proxy(api, req) && strcasecmp(forwarded, "https") == 0
 		       ? "https"
 		       : "http";
 }
@@ -179,7 +179,7 @@ char *guard_client(const struct api *api, const struct http_request *req)
 
 	if (peer->is_unix)
 		return xasprintf("uid %u", (unsigned)peer->uid);
-	if (!forwarded || !behind_trusted_proxy(api, req))
+	if (!forwarded || !guard_behind_proxy(api, req))
 		return xstrdup(peer->address);
 
 	hops = parse_list(forwarded, ',');

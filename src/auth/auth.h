@@ -138,6 +138,8 @@ struct code_info {
 	char *user_id;
 	char *name; /* of the preview to show, or NULL */
 	unsigned scopes;
+	bool has_uid; /* of a peer of the unix socket: the code is for a browser of the same */
+	uid_t uid;
 	usec_t expires_at; /* realtime */
 };
 
@@ -148,8 +150,12 @@ void code_info_done(struct code_info *info);
 int auth_code_mint(struct auth *a, struct code_info *info, char **ret,
 		   struct fault *reterr) must_use;
 
-/* Takes it off: 0 and what it stands for, freed by code_info_done(), or FAULT_CODE_INVALID. */
-int auth_code_take(struct auth *a, const char *code, struct code_info *ret,
+/*
+ * Takes it off: 0 and what it stands for, freed by code_info_done(), or FAULT_CODE_INVALID. `uid`
+ * is whose connection shows it, NULL where that can't be known; with another's than its maker's
+ * nothing happens.
+ */
+int auth_code_take(struct auth *a, const char *code, const uid_t *uid, struct code_info *ret,
 		   struct fault *reterr) must_use;
 
 /*

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One-time codes.  A code is seen by whatever shows a browser's address (its history, a process
- * list), so it is worth nothing soon, and nothing at all once it was used: a token takes its place,
- * which no address ever carries.
+ * list), so it is worth nothing soon, nothing to another login of this machine, and nothing at all
+ * once it was used: a token takes its place, which no address ever carries.
  */
 #include "auth/auth.h"
 
@@ -13,8 +13,11 @@
 #include "auth/auth_priv.h"
 #include "base/crypto.h"
 #include "base/ids.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+
+LOG_AREA("auth");
 
 #define CODE_BYTES 24
 
@@ -121,6 +124,8 @@ int auth_code_mint(struct auth *a, struct code_info *info, char **ret, struct fa
 		.user_id = xstrdup(info->user_id),
 		.name = xstrdup_null(info->name),
 		.scopes = info->scopes,
+		.has_uid = info->has_uid,
+		.uid = info->uid,
 		.expires_at = info->expires_at,
 	};
 	sha256_hex(text, strlen(text), c->hash);
@@ -132,7 +137,8 @@ int auth_code_mint(struct auth *a, struct code_info *info, char **ret, struct fa
 	return 0;
 }
 
-int auth_code_take(struct auth *a, const char *code, struct code_info *ret, struct fault *reterr)
+int auth_code_take(struct auth *a, const char *code, const uid_t *uid, struct code_info *ret,
+		   struct fault *reterr)
 {
 	char hash[SHA256_HEX_SIZE];
 	struct code *c;
@@ -141,6 +147,11 @@ int auth_code_take(struct auth *a, const char *code, struct code_info *ret, stru
 	/* Found by its hash: how long that takes tells nothing of the code itself. */
 	sha256_hex(code, strlen(code), hash);
 	HASH_FIND_STR(a->codes, hash, c);
+	if (c && c->info.has_uid && uid && *uid != c->info.uid) {
+		log_warning("session '%s': uid %u shows a one-time code that was made for uid %u",
+			    c->info.session_id, (unsigned)*uid, (unsigned)c->info.uid);
+		c = NULL;
+	}
 	if (!c) {
 		metric_inc(METRIC_AUTH_FAILURES);
 		return fault_set(reterr, FAULT_CODE_INVALID,

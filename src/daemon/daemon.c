@@ -233,6 +233,7 @@ static int surface_new(struct daemon *d, struct fault *reterr)
 		.registry = d->registry,
 		.tasks = d->tasks,
 		.canvas = d->canvas,
+		.sockdiag = d->sockdiag,
 	};
 	int r = api_new(&deps, d->settings, &d->api, reterr);
 

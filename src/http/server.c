@@ -41,6 +41,7 @@ struct http_listener {
 	struct http_server *server;
 	struct evconnlistener *events;
 	struct http_listener *next;
+	uint16_t port; /* 0 of a unix socket */
 };
 
 /*
@@ -219,14 +220,15 @@ static void peer_of_unix(int fd, struct http_peer *ret)
 	ret->pid = who.pid;
 }
 
-static void peer_of_inet(const struct sockaddr *sa, struct http_peer *ret)
+static void peer_of_inet(const struct sockaddr *sa, uint16_t local_port, struct http_peer *ret)
 {
 	const struct sockaddr_in *v4 = (const struct sockaddr_in *)sa;
 	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)sa;
 	int family = sa->sa_family;
 	const void *address = &v4->sin_addr;
 
-	*ret = (struct http_peer){ .uid = (uid_t)-1 };
+	*ret = (struct http_peer){ .uid = (uid_t)-1, .local_port = local_port };
+	ret->port = ntohs(family == AF_INET6 ? v6->sin6_port : v4->sin_port);
 	if (family == AF_INET6) {
 		address = &v6->sin6_addr;
 		/* An IPv4 peer of a dual-stack listener goes by its IPv4 address. */
@@ -259,7 +261,7 @@ static void on_accept(struct evconnlistener *events, evutil_socket_t fd, struct 
 	if (sa->sa_family == AF_UNIX) {
 		peer_of_unix(fd, &peer);
 	} else {
-		peer_of_inet(sa, &peer);
+		peer_of_inet(sa, listener->port, &peer);
 		/* Two writes of one answer would wait for the client's delayed ACK: 40 ms. */
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	}
@@ -299,12 +301,26 @@ static void on_accept_error(struct evconnlistener *events, void *arg)
 	timer_set(server->resume, ACCEPT_PAUSE);
 }
 
+/* 0 of a unix socket. */
+static uint16_t bound_port(int fd)
+{
+	struct sockaddr_storage bound = { 0 };
+	socklen_t len = sizeof(bound);
+
+	if (getsockname(fd, (struct sockaddr *)&bound, &len) < 0)
+		return 0;
+	if (bound.ss_family == AF_INET6)
+		return ntohs(((struct sockaddr_in6 *)&bound)->sin6_port);
+	return bound.ss_family == AF_INET ? ntohs(((struct sockaddr_in *)&bound)->sin_port) : 0;
+}
+
 int http_server_listen_consume(struct http_server *server, int fd)
 {
 	const unsigned flags = LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC;
 	struct http_listener *listener = xcalloc(1, sizeof(*listener));
 
 	listener->server = server;
+	listener->port = bound_port(fd);
 	if (server->draining || evutil_make_socket_nonblocking(fd) < 0)
 		goto fail;
 	listener->events = evconnlistener_new(loop_base(server->loop), on_accept, listener, flags,

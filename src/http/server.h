@@ -66,6 +66,8 @@ struct http_peer {
 	uid_t uid; /* of a unix peer (SO_PEERCRED) */
 	pid_t pid;
 	char address[46]; /* of a TCP peer: numeric, no port */
+	uint16_t port;
+	uint16_t local_port; /* which it connected to */
 };
 
 /*

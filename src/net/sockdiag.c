@@ -289,6 +289,45 @@ int sockdiag_connections(struct sockdiag *sd, uint16_t low, uint16_t high, sockd
 		    &(struct answer){ read_connection, &visit });
 }
 
+struct client {
+	uint16_t to_port;
+	bool found;
+	uid_t uid;
+};
+
+static bool is_loopback_peer(const struct tcp_socket *s)
+{
+	struct in6_addr in6;
+
+	if (s->family == AF_INET)
+		return s->peer[0] == 127;
+	memcpy(&in6, s->peer, sizeof(in6));
+	return IN6_IS_ADDR_LOOPBACK(&in6) || (IN6_IS_ADDR_V4MAPPED(&in6) && s->peer[12] == 127);
+}
+
+static void look_for_client(const struct tcp_socket *s, void *arg)
+{
+	struct client *client = arg;
+
+	if (s->peer_port != client->to_port || !is_loopback_peer(s))
+		return;
+	client->found = true;
+	client->uid = s->uid;
+}
+
+int sockdiag_client_uid(struct sockdiag *sd, uint16_t port, uint16_t to_port, uid_t *ret)
+{
+	struct client client = { .to_port = to_port };
+	int r = sockdiag_connections(sd, port, port, look_for_client, &client);
+
+	if (r < 0)
+		return r;
+	if (!client.found)
+		return -ENOENT;
+	*ret = client.uid;
+	return 0;
+}
+
 const char *tcp_peer_text(int family, const uint8_t peer[static 16], uint16_t peer_port,
 			  char text[static TCP_PEER_TEXT_SIZE])
 {

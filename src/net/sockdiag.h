@@ -78,6 +78,12 @@ typedef void sockdiag_visit_fn(const struct tcp_socket *s, void *arg);
 int sockdiag_connections(struct sockdiag *sd, uint16_t low, uint16_t high, sockdiag_visit_fn *visit,
 			 void *arg) must_use;
 
+/*
+ * Whose the connection from `port` to `to_port` of this machine's loopback is: its other end's uid.
+ * -ENOENT where it is not to be seen.
+ */
+int sockdiag_client_uid(struct sockdiag *sd, uint16_t port, uint16_t to_port, uid_t *ret) must_use;
+
 #define TCP_PEER_TEXT_SIZE 64
 /* "127.0.0.1:40112", "[::1]:40112"; ::ffff:127.0.0.1 is 127.0.0.1. */
 const char *tcp_peer_text(int family, const uint8_t peer[static 16], uint16_t peer_port,

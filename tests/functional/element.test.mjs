@@ -9,7 +9,7 @@ import path from "node:path";
 import test from "node:test";
 import zlib from "node:zlib";
 
-import { base, here, run, previewctl, start, until } from "./harness.mjs";
+import { base, here, is_root, run, previewctl, start, until } from "./harness.mjs";
 import { Panel, skip } from "./panel.mjs";
 import * as targets from "./targets.mjs";
 
@@ -123,6 +123,15 @@ test("a code that nobody exchanged is worth nothing after its time", async (t) =
 	const { code } = (await mint(d.admin)).json;
 	await until(async () => (await d.metric("previewd_codes")) === 0, "the code has expired");
 	problem(await exchange(d.anonymous, code), 401, "code_invalid");
+});
+
+test("a code of one login is worth nothing to another on the same machine", { skip: is_root ? false : "wants root" }, async (t) => {
+	const d = await start(t);
+	await d.local.put(base("s1"), {});
+	const { code } = (await mint(d.local)).json;
+	const ask = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-H", "Content-Type: application/json", "-d", JSON.stringify({ code }), `${d.url}/ui/exchange`];
+	assert.equal((await run(t, ask, { uid: 65534, gid: 65534, cwd: "/" })).stdout, "401");
+	assert.equal((await run(t, ask)).stdout, "200");
 });
 
 test("previewctl open prints the panel's address, or the preview's own", async (t) => {
@@ -253,6 +262,9 @@ test("a snapshot keeps what is the same, and says what went", async () => {
 	assert.equal(model.previews.get("a").revision, before, "its page is not loaded again");
 	assert.ok(model.previews.get("c").revision > before, "what came back is");
 	assert.equal(model.gone.get("b").reason, "unknown");
+	model.apply(snapshot(attachment("c", { status: "down", owner: { uid: 1 } })));
+	assert.equal(model.previews.get("c").down_reason, "owner_changed");
+	model.apply(snapshot(attachment("a"), attachment("c")));
 	model.apply(snapshot(attachment("a", { attached_at: "2026-01-02T00:00:00.000Z" })));
 	assert.ok(model.previews.get("a").revision > before, "what was attached again is");
 });

@@ -72,7 +72,7 @@ static int take(struct fixture *f, const char *code)
 {
 	scoped(code_info_done) struct code_info info = { 0 };
 	scoped(fault_done) struct fault fault = { 0 };
-	int r = auth_code_take(f->auth, code, &info, &fault);
+	int r = auth_code_take(f->auth, code, NULL, &info, &fault);
 
 	if (r < 0) {
 		assert_int_equal(fault.code, FAULT_CODE_INVALID);
@@ -143,6 +143,26 @@ static void a_session_that_ends_takes_its_codes_along(void **state)
 	assert_int_equal(take(f, other), 0);
 }
 
+static void a_code_of_one_login_is_worth_nothing_to_another(void **state)
+{
+	struct fixture *f = *state;
+	scoped(code_info_done) struct code_info got = { 0 };
+	scoped(secret_freep) char *code = NULL;
+	struct code_info info = {
+		.app_id = (char *)"shop",
+		.session_id = (char *)"s1",
+		.user_id = (char *)"ann",
+		.scopes = SCOPE_VIEW,
+		.has_uid = true,
+		.uid = 1000,
+	};
+	const uid_t other = 1001, same = 1000;
+
+	assert_int_equal(auth_code_mint(f->auth, &info, &code, NULL), 0);
+	assert_true(auth_code_take(f->auth, code, &other, &got, NULL) < 0);
+	assert_int_equal(auth_code_take(f->auth, code, &same, &got, NULL), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -152,6 +172,7 @@ int main(void)
 		TEST(a_code_expires),
 		TEST(codes_are_bounded_until_some_expire),
 		TEST(a_session_that_ends_takes_its_codes_along),
+		TEST(a_code_of_one_login_is_worth_nothing_to_another),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -48,7 +48,9 @@ export class Model {
 			const old = before.get(a.name);
 			const same = old && old.url === a.url && (!old.attached_at || old.attached_at === a.attached_at);
 			const came_back = same && old.status === "down" && a.status !== "down";
-			this.previews.set(a.name, { ...a, revision: same && !came_back ? old.revision : ++this.revision });
+			// A server there is, but not the one that was attached.
+			const down_reason = a.status === "down" && a.owner ? "owner_changed" : "closed";
+			this.previews.set(a.name, { ...a, down_reason, revision: same && !came_back ? old.revision : ++this.revision });
 			this.gone.delete(a.name);
 		}
 		for (const { name, port } of before.values()) if (!this.previews.has(name)) this.gone.set(name, { reason: "unknown", port });
