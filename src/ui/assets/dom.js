@@ -80,7 +80,7 @@ export async function copy(value) {
 // A line to be copied, with its button: "Copy", and to those who hear it also what.
 export function command(value, what = "this line") {
 	const said = h("span", {}, "Copy");
-	const code = h("code", {}, value);
+	const code = h("code", { tabindex: "0" }, value); // to be scrolled by keyboard
 	const button = h(
 		"button",
 		{
