@@ -168,7 +168,7 @@ class Releases extends Drawer {
 
 	#item(release, current) {
 		const said = h("p", { class: "error", role: "alert" });
-		const about = [release.files !== undefined ? `${release.files} files` : null, release.bytes !== undefined ? bytes(release.bytes) : null].filter(Boolean).join(", ");
+		const about = [release.files !== undefined ? `${release.files} ${release.files === 1 ? "file" : "files"}` : null, release.bytes !== undefined ? bytes(release.bytes) : null].filter(Boolean).join(", ");
 		const activate = async (event) => {
 			event.currentTarget.disabled = true;
 			try {

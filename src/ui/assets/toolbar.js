@@ -186,12 +186,12 @@ export class Toolbar {
 	}
 
 	/*
-	 * { url, base, can_back, can_forward, device, rotated, pinned, may: { preview, publish }, drawer,
-	 *   frame }: `frame` false where there is no page to go about in.
+	 * { url, root, can_back, can_forward, device, rotated, pinned, may: { preview, publish }, drawer }:
+	 * `root` is what comes before the path that people care for.
 	 */
 	render(view) {
-		const path = view.url ? view.url.pathname + view.url.search + view.url.hash : "";
-		text(this.host, view.url ? view.url.host : "");
+		const path = view.url ? view.url.pathname.slice(view.root.length) + view.url.search + view.url.hash : "";
+		text(this.host, view.url ? view.url.host + view.root : "");
 		if (this.shown !== path || this.path.value === "") {
 			this.shown = path;
 			if (!this.path.matches(":focus")) this.path.value = path;

@@ -379,7 +379,8 @@ export class WebPreview extends HTMLElement {
 		if (!frame) return;
 		let url;
 		try {
-			url = new URL(path.trim() || "/", frame.url);
+			const to = path.trim() || "/";
+			url = new URL(to.startsWith("/") ? this.#root(frame.preview, new URL(frame.preview.url)) + to : to, frame.url);
 		} catch {
 			url = null;
 		}
@@ -483,6 +484,11 @@ export class WebPreview extends HTMLElement {
 		}
 	}
 
+	// A published page lives beneath a path of the daemon's.
+	#root(preview, url) {
+		return url && preview && preview.type !== "proxy" ? url.pathname.replace(/\/$/, "") : "";
+	}
+
 	#on_load(name) {
 		const preview = this.model.previews.get(name);
 		if (preview && preview.status !== "down") {
@@ -565,6 +571,7 @@ export class WebPreview extends HTMLElement {
 		set(p.main, { "aria-labelledby": preview ? `tab-${choice.name}` : null, "data-framed": view.screen ? null : true });
 		p.toolbar.render({
 			url: frame?.url ?? url,
+			root: this.#root(preview, url),
 			can_back: frame?.at > 0,
 			can_forward: frame ? frame.at < frame.history.length - 1 : false,
 			device: choice.device,
