@@ -27,4 +27,9 @@ check-functional: all
 		PREVIEWCTL='$(abs_top_builddir)/previewctl' \
 		node --test --test-reporter=tap --test-concurrency=2 --test-timeout=120000 \
 		$${FUNCTIONAL_TESTS:-tests/functional/*.test.mjs}
-.PHONY: check-functional
+
+# Pictures of the panel in all its states.
+panel-clean:
+	rm -rf tests/panel
+clean-local: panel-clean
+.PHONY: check-functional panel-clean
