@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// For the admin: what there is of everything, how it went over the last hour, and each session's
-// previews.
+// All previews that one may see, over sessions; and for the admin what there is of everything, and how
+// it went over the last hour.
 
 import { h, text } from "./dom.js";
 import { ago, sentence, span } from "./texts.js";
@@ -44,7 +44,8 @@ function chart(values, title) {
 }
 
 export class Overview {
-	constructor({ ask, open }) {
+	constructor({ admin, ask, open }) {
+		this.admin = admin;
 		this.ask = ask;
 		this.open = open;
 		this.said = h("p", { role: "status" });
@@ -56,9 +57,9 @@ export class Overview {
 
 	async #look() {
 		try {
-			const [figures, { previews, next }] = await Promise.all([this.ask("/api/figures"), this.ask("/api/previews?limit=200")]);
-			text(this.said, `previewd ${figures.version}, up for ${span(figures.uptime_seconds)}`);
-			this.#show_figures(figures);
+			const [figures, { previews, next }] = await Promise.all([this.admin ? this.ask("/api/figures") : null, this.ask("/api/previews?limit=200")]);
+			text(this.said, figures ? `previewd ${figures.version}, up for ${span(figures.uptime_seconds)}` : "");
+			if (figures) this.#show_figures(figures);
 			this.#show_previews(previews, next);
 		} catch (error) {
 			text(this.said, sentence(error.message));

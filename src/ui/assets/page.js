@@ -39,9 +39,9 @@ function show_panel({ app, session, name, token, back }) {
 	return panel;
 }
 
-async function show_overview(token) {
+async function show_overview(token, admin) {
 	const { Overview } = await import("./overview.js");
-	const overview = new Overview({ ask: (path, options) => ask(path, { token, ...options }), open: (place) => show_panel({ ...place, token, back: () => show_overview(token) }) });
+	const overview = new Overview({ admin, ask: (path, options) => ask(path, { token, ...options }), open: (place) => show_panel({ ...place, token, back: () => show_overview(token, admin) }) });
 	document.title = "Overview · previewd";
 	main.replaceChildren(overview.element);
 }
@@ -66,7 +66,7 @@ function show_sign_in(said) {
 		h("label", { for: "token" }, "Token"),
 		token,
 		h("div", { class: "two" }, h("div", {}, h("label", { for: "session" }, "Session"), session), h("div", {}, h("label", { for: "app" }, "App"), app)),
-		h("p", { class: "hint" }, "The session may be left out with a token of one session, and with an admin's, to see all of them."),
+		h("p", { class: "hint" }, "Without a session, all that the token may see is shown."),
 		h("button", { type: "submit" }, "Open"),
 	);
 	main.replaceChildren(
@@ -87,8 +87,7 @@ async function sign_in(token, app, session) {
 	const credential = await ask("/api/credential", { token });
 	if (credential.session_id) show_panel({ app: credential.app_id, session: credential.session_id, token });
 	else if (session) show_panel({ app: credential.app_id ?? app, session, token });
-	else if (credential.admin) await show_overview(token);
-	else throw new Error("say which session to open");
+	else await show_overview(token, credential.admin);
 }
 
 async function begin() {
@@ -97,7 +96,6 @@ async function begin() {
 	if (!code) return show_sign_in();
 	try {
 		const answer = await ask("/ui/exchange", { method: "POST", body: { code } });
-		if (!answer.session_id) return await show_overview(answer.token);
 		show_panel({ app: answer.app_id, session: answer.session_id, name: answer.name, token: answer.token });
 		give_back(answer);
 	} catch (error) {
