@@ -2,11 +2,14 @@
 //
 // The Preview panel, as a person has it: a real daemon, a real Vite, a real browser.
 import assert from "node:assert/strict";
+import { createSecretKey } from "node:crypto";
 import fs from "node:fs";
 import path from "node:path";
 import test from "node:test";
 
-import { free_port, start, until } from "./harness.mjs";
+import { SignJWT } from "jose";
+
+import { base, free_port, start, temp_dir, until } from "./harness.mjs";
 import { Panel, skip } from "./panel.mjs";
 import * as targets from "./targets.mjs";
 
@@ -266,10 +269,16 @@ test("what keeps a page from being shown is said, with what to do", { skip, time
 	panel.no_errors();
 });
 
-test("the admin sees all sessions, and looks into one", { skip, timeout: 120_000 }, async (t) => {
-	const d = await start(t);
+test("the admin sees all sessions and looks into one; a user sees their own", { skip, timeout: 120_000 }, async (t) => {
+	const key = "k".repeat(32);
+	const key_file = path.join(temp_dir(t), "key");
+	fs.writeFileSync(key_file, key, { mode: 0o600 });
+	const d = await start(t, { settings: { "auth.jwt_algorithm": "HS256", "auth.jwt_key_file": key_file } });
 	const server = await targets.http_server(t, page_of("Shop"));
 	await d.admin.attach("s1", { port: server.port, name: "shop" });
+	await d.admin.put(base("s2"), { user_id: "ada" });
+	const hers = await targets.http_server(t, page_of("Hers"));
+	assert.equal((await d.admin.attach("s2", { port: hers.port, name: "hers" })).status, 201);
 	const panel = await Panel.open(t, d);
 	const { page } = panel;
 	await page.goto(`http://localhost:${d.port}/ui/`);
@@ -286,6 +295,14 @@ test("the admin sees all sessions, and looks into one", { skip, timeout: 120_000
 	await panel.inside("shop").getByText("Shop").waitFor();
 	await page.getByRole("button", { name: "Overview" }).click();
 	await page.getByRole("heading", { name: "Overview" }).waitFor();
+	await page.goto("about:blank");
+	await page.goto(`http://localhost:${d.port}/ui/`);
+	await page.getByText("Use a token instead").click();
+	const jwt = await new SignJWT({ sub: "ada", scope: "view" }).setProtectedHeader({ alg: "HS256" }).setExpirationTime("1h").sign(createSecretKey(Buffer.from(key)));
+	await page.getByLabel("Token", { exact: true }).fill(jwt);
+	await page.getByRole("button", { name: "Open", exact: true }).click();
+	await page.getByRole("button", { name: "s2" }).waitFor();
+	assert.deepEqual([await page.getByRole("button", { name: "s1" }).count(), await page.getByText("Event streams").count()], [0, 0]);
 	const stored = await page.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie]));
 	assert.ok(!stored.includes(d.admin_token), "the token is in memory only");
 	panel.no_errors();
