@@ -2,9 +2,9 @@
 /*
  * At build time: writes assets.inc from files, so that the binary has them in it.
  *
- *	embed DIRECTORY COMPRESSED-DIRECTORY NAME...
+ *	embed DIRECTORY NAME...
  *
- * NAME is read from the first directory, and NAME.gz from the second.
+ * reads DIRECTORY/NAME, and the same compressed from DIRECTORY/NAME.gz.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -54,18 +54,18 @@ static void write_bytes(const char *directory, const char *name, const char *suf
 
 int main(int argc, char **argv)
 {
-	if (argc < 4) {
-		fprintf(stderr, "usage: embed DIRECTORY COMPRESSED-DIRECTORY NAME...\n");
+	if (argc < 3) {
+		fprintf(stderr, "usage: embed DIRECTORY NAME...\n");
 		return 2;
 	}
 
 	printf("/* Made by src/ui/embed.c from src/ui/assets/: do not edit. */\n");
-	for (int i = 3; i < argc; i++) {
+	for (int i = 2; i < argc; i++) {
 		write_bytes(argv[1], argv[i], "", (size_t)i);
-		write_bytes(argv[2], argv[i], ".gz", (size_t)i);
+		write_bytes(argv[1], argv[i], ".gz", (size_t)i);
 	}
 	printf("const struct ui_asset ui_assets[] = {\n");
-	for (int i = 3; i < argc; i++)
+	for (int i = 2; i < argc; i++)
 		printf("\t{ \"%s\", \"%s\", data%d, sizeof(data%d), gzip%d, sizeof(gzip%d) },\n",
 		       argv[i], type_of(argv[i]), i, i, i, i);
 	printf("};\n");

@@ -15,13 +15,14 @@
  * ({ state }: of the connection).  Slots: lead, trail (in the row of tabs), refused (what to show to
  * whom has no access).  Parts and custom properties: see style.js.
  */
-import { copy, h, icon, set, text } from "./dom.js";
+import { banners, lay } from "./banners.js";
+import { copy, h, set, text } from "./dom.js";
 import { Model } from "./model.js";
 import * as screens from "./screens.js";
 import { Session } from "./session.js";
 import { Stage } from "./stage.js";
 import { css } from "./style.js";
-import { countdown, obstacle, sentence } from "./texts.js";
+import { obstacle, sentence } from "./texts.js";
 import { Tabs, Toolbar } from "./toolbar.js";
 
 const TOUCH_EVERY = 60_000; // while somebody looks; a preview is idle after half an hour
@@ -357,7 +358,12 @@ export class WebPreview extends HTMLElement {
 				this.model.builds.delete(value);
 				return this.#after(value);
 			case "keep":
-				return this.#touch(true);
+				return this.#ask("POST", `/previews/${value}/touch`, undefined, (details) => this.model.details(details, this.model.previews.get(value)?.revision));
+			case "reached":
+				frame.unreached = false;
+				return this.#render();
+			case "copy_published":
+				return this.#copy(this.#url(preview)).then(() => this.#act("dismiss_build", name));
 			case "pin":
 				return this.#ask("POST", `/previews/${name}/${preview?.pinned ? "unpin" : "pin"}`, undefined, (details) => this.model.details(details, preview.revision));
 			case "publish":
@@ -638,64 +644,15 @@ export class WebPreview extends HTMLElement {
 	}
 
 	#render_banners() {
-		const p = this.#parts;
-		const preview = this.model.previews.get(this.choice.name);
-		const banners = [];
-
-		for (const other of this.model.previews.values()) {
-			if (!this.#ends_soon(other) || other.status === "down") continue;
-			banners.push({
-				key: `idle:${other.name}`,
-				kind: "warn",
-				icon: "clock",
-				said: `Nobody has used “${other.name}” for a while. It ends in ${countdown((Date.parse(other.reaps_at) - Date.now()) / 1000)}.`,
-				action: "Keep it",
-				act: () => this.#keep(other),
-			});
-		}
-		const build = this.model.builds.get(this.choice.name);
-		if (build && preview) banners.push(this.#build_banner(build));
-		if (preview && p.stage.frame(preview.name)?.unreached)
-			banners.push({
-				key: `unreached:${preview.name}`,
-				kind: "warn",
-				icon: "warn",
-				said: `No connection from a browser has come to port ${preview.port} yet. If the page stays blank, your browser does not reach ${this.#url(preview)?.host}.`,
-				action: "Dismiss",
-				act: () => ((p.stage.frame(preview.name).unreached = false), this.#render()),
-			});
-		for (const w of preview?.warnings ?? [])
-			if (w.code === "blocked_origin") banners.push({ key: "blocked_origin", kind: "warn", icon: "warn", said: sentence(w.detail) });
-		this.#lay_banners(banners);
-	}
-
-	#build_banner(build) {
-		const dismiss = () => this.#act("dismiss_build", build.name);
-		if (build.state === "running")
-			return { key: `build:${build.id}`, kind: "", icon: "publish", said: `A new build is ${screens.doing(build.phase)}.`, action: "Show it", act: () => this.#act("build") };
-		if (build.state === "failed")
-			return { key: `failed:${build.id}`, kind: "bad", icon: "warn", said: `The build failed, and what was published stays. ${sentence(build.detail)}`, action: "Dismiss", act: dismiss };
-		if (build.state === "canceled") return { key: `canceled:${build.id}`, kind: "", icon: "publish", said: "The build was canceled, and what was published stays.", action: "Dismiss", act: dismiss };
-		return { key: `done:${build.id}`, kind: "good", icon: "check", said: "Published.", action: "Copy link", act: () => this.#copy(this.#url(this.model.previews.get(build.name))).then(dismiss) };
-	}
-
-	async #keep(preview) {
-		await this.#ask("POST", `/previews/${preview.name}/touch`, undefined, (details) => this.model.details(details, preview.revision));
-	}
-
-	#lay_banners(banners) {
-		const { banner } = this.#parts;
-		const old = new Map([...banner.children].map((element) => [element.dataset.key, element]));
-		const keys = new Set(banners.map((b) => b.key));
-		for (const [key, element] of old) if (!keys.has(key)) element.remove();
-		for (const b of banners) {
-			let element = old.get(b.key);
-			if (!element) {
-				element = h("div", { class: `banner ${b.kind}`, part: "banner", "data-key": b.key, role: b.kind ? "alert" : "status" }, icon(b.icon), h("span", {}), b.action ? screens.button(b.action, b.act, "small") : null);
-				banner.append(element);
-			}
-			text(element.children[1], b.said);
-		}
+		const { act, banner, stage } = this.#parts;
+		const preview = this.model.previews.get(this.choice.name) ?? null;
+		const list = banners({
+			ending: [...this.model.previews.values()].filter((p) => p.status !== "down" && this.#ends_soon(p)),
+			build: preview ? this.model.builds.get(preview.name) : null,
+			unreached: preview && stage.frame(preview.name)?.unreached ? { port: preview.port, host: this.#url(preview)?.host } : null,
+			warnings: preview?.warnings ?? [],
+		});
+		lay(banner, list, act);
 	}
 
 	#toast(said, action, act) {
