@@ -97,12 +97,13 @@ export class Panel {
 		assert.deepEqual(bad.map((v) => `${what}: ${v.id}: ${v.nodes.map((n) => `${n.html} ${n.failureSummary}`).join("; ")}`), []);
 	}
 
-	// Pictures of what there is, at each width, light and dark; and nothing is cut off at the side.
+	// Pictures of what there is, light at each width, dark at a narrow and a wide one; and nothing is cut
+	// off at the side.
 	async picture(what, { widths = WIDTHS } = {}) {
 		fs.mkdirSync(pictures, { recursive: true });
 		for (const colorScheme of ["light", "dark"]) {
 			await this.page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
-			for (const width of widths) {
+			for (const width of colorScheme === "light" ? widths : widths.filter((w) => w === 360 || w === 1280)) {
 				await this.page.setViewportSize({ width, height: width < 500 ? 720 : 800 });
 				await this.page.screenshot({ path: path.join(pictures, `${what}-${width}-${colorScheme}.png`) });
 				const wide = await this.page.evaluate(() => {
