@@ -2,20 +2,23 @@
 libpreviewd_a_SOURCES += \
 	%reldir%/chars.h \
 	%reldir%/chunked.c \
-	%reldir%/manifest.h %reldir%/static.h \
 	%reldir%/conn.c \
+	%reldir%/filenames.c \
 	%reldir%/http_priv.h \
+	%reldir%/manifest.c %reldir%/manifest.h \
 	%reldir%/parse.c %reldir%/parse.h \
 	%reldir%/request.c \
 	%reldir%/response.c \
 	%reldir%/router.c %reldir%/router.h \
 	%reldir%/server.c %reldir%/server.h \
+	%reldir%/static.h \
 	%reldir%/stream.c \
 	%reldir%/url.c %reldir%/url.h \
 	%reldir%/websocket.c %reldir%/websocket.h
 
 UNIT_TESTS += tests/unit/test_http_parse tests/unit/test_http_url tests/unit/test_router
 UNIT_TESTS += tests/unit/test_http_server tests/unit/test_http_websocket
+UNIT_TESTS += tests/unit/test_http_manifest
 EXTRA_DIST += tests/unit/http_world.h
 
 # A server for clients that are not ours: tests/interop/*.test.mjs
