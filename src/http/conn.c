@@ -14,6 +14,7 @@
  */
 #include "http/http_priv.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <event2/buffer.h>
 #include <stdlib.h>
@@ -36,7 +37,9 @@ static struct evbuffer *output_of(const struct http_conn *c)
 
 size_t http_conn_waiting(const struct http_conn *c)
 {
-	return c->bev ? c->held_bytes + evbuffer_get_length(output_of(c)) : 0;
+	uint64_t of_file = c->sending ? http_sending_left(c->sending) : 0;
+
+	return c->bev ? c->held_bytes + evbuffer_get_length(output_of(c)) + (size_t)of_file : 0;
 }
 
 /*
@@ -52,17 +55,17 @@ static bool can_send(const struct http_conn *c)
  * What the kernel takes at once, when nothing waits before it.  A bufferevent alone would go
  * through epoll for each answer: two epoll_ctl() and a turn of the loop more.
  */
-static size_t send_now(struct http_conn *c, const struct iovec *parts, size_t n)
+static size_t send_now(struct http_conn *c, const struct iovec *parts, size_t n, int flags)
 {
 	struct msghdr message = { .msg_iov = (struct iovec *)parts, .msg_iovlen = n };
 	ssize_t sent;
 
-	if (evbuffer_get_length(output_of(c)) > 0)
+	if (evbuffer_get_length(output_of(c)) > 0 || c->sending)
 		return 0;
 	c->taken_at = clock_monotonic();
 
 	do {
-		sent = sendmsg(c->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+		sent = sendmsg(c->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT | flags);
 	} while (sent < 0 && errno == EINTR);
 	if (sent >= 0)
 		return (size_t)sent;
@@ -75,24 +78,31 @@ static size_t send_now(struct http_conn *c, const struct iovec *parts, size_t n)
 	return 0;
 }
 
+/* What of the part is not among the `sent` bytes. */
+static void queue_copy(struct http_conn *c, const struct iovec *part, size_t *sent)
+{
+	size_t skip = *sent < part->iov_len ? *sent : part->iov_len;
+	size_t rest = part->iov_len - skip;
+
+	*sent -= skip;
+	if (rest > 0 && can_send(c)) {
+		evbuffer_add(output_of(c), (const char *)part->iov_base + skip, rest);
+		c->queued_bytes += rest;
+	}
+}
+
 void http_conn_send(struct http_conn *c, const struct iovec *parts, size_t n)
 {
 	size_t sent;
 
+	assert(!c->sending); /* a file goes before the next request is read */
 	http_conn_send_held(c);
 	if (!can_send(c))
 		return;
 
-	sent = send_now(c, parts, n);
-	for (size_t i = 0; i < n && can_send(c); i++) {
-		size_t skip = sent < parts[i].iov_len ? sent : parts[i].iov_len;
-		size_t rest = parts[i].iov_len - skip;
-
-		sent -= skip;
-		if (rest > 0)
-			evbuffer_add(output_of(c), (const char *)parts[i].iov_base + skip, rest);
-		c->queued_bytes += rest;
-	}
+	sent = send_now(c, parts, n, 0);
+	for (size_t i = 0; i < n; i++)
+		queue_copy(c, &parts[i], &sent);
 }
 
 static void drop_reference(const void *data, size_t len, void *arg)
@@ -102,11 +112,50 @@ static void drop_reference(const void *data, size_t len, void *arg)
 	bytes_unref(arg);
 }
 
-static void queue_shared(struct http_conn *c, struct bytes *b, size_t sent)
+static void queue_shared(struct http_conn *c, struct bytes *b, size_t from, size_t len)
 {
-	c->queued_bytes += b->len - sent;
-	evbuffer_add_reference(output_of(c), b->data + sent, b->len - sent, drop_reference,
-			       bytes_ref(b));
+	c->queued_bytes += len;
+	evbuffer_add_reference(output_of(c), b->data + from, len, drop_reference, bytes_ref(b));
+}
+
+void http_conn_send_with_bytes(struct http_conn *c, const struct iovec *head, struct bytes *b,
+			       size_t from, size_t len)
+{
+	const struct iovec parts[] = { *head, { b->data + from, len } };
+	size_t sent;
+
+	http_conn_send_held(c);
+	if (!can_send(c))
+		return;
+
+	sent = send_now(c, parts, len > 0 ? 2 : 1, 0);
+	queue_copy(c, head, &sent);
+	if (sent < len && can_send(c))
+		queue_shared(c, b, from + sent, len - sent);
+}
+
+void http_conn_send_with_file(struct http_conn *c, const struct iovec *head, struct http_file *file,
+			      uint64_t from, uint64_t len)
+{
+	size_t sent;
+	bool whole;
+
+	http_conn_send_held(c);
+	if (!can_send(c))
+		return;
+
+	/* MSG_MORE: the kernel puts the head into one packet with the file's first bytes */
+	sent = send_now(c, head, 1, len > 0 ? MSG_MORE : 0);
+	whole = sent == head->iov_len;
+	queue_copy(c, head, &sent);
+	if (whole)
+		len = http_sendfile(c, file, &from, len);
+	if (len > 0 && can_send(c)) {
+		c->queued_bytes += len;
+		c->sending = http_sending_new(c, file, from, len);
+		if (whole)
+			http_sending_begin(c->sending);
+	}
 }
 
 void http_conn_send_held(struct http_conn *c)
@@ -123,7 +172,7 @@ void http_conn_send_held(struct http_conn *c)
 	for (unsigned i = 0; i < n; i++)
 		parts[i] = (struct iovec){ c->held[i]->data, c->held[i]->len };
 	if (can_send(c))
-		sent = send_now(c, parts, n);
+		sent = send_now(c, parts, n, 0);
 
 	for (unsigned i = 0; i < n; i++) {
 		struct bytes *b = c->held[i];
@@ -131,7 +180,7 @@ void http_conn_send_held(struct http_conn *c)
 
 		sent -= skip;
 		if (skip < b->len && can_send(c))
-			queue_shared(c, b, skip);
+			queue_shared(c, b, skip, b->len - skip);
 		bytes_unref(b);
 	}
 }
@@ -141,7 +190,7 @@ void http_conn_send_shared(struct http_conn *c, struct bytes *b)
 	if (!can_send(c))
 		return;
 	if (evbuffer_get_length(output_of(c)) > 0) { /* what is held has gone before */
-		queue_shared(c, b, 0);
+		queue_shared(c, b, 0, b->len);
 		return;
 	}
 
@@ -233,6 +282,7 @@ void http_conn_close(struct http_conn *c)
 		return;
 	c->state = HTTP_CONN_CLOSED;
 	http_conn_send_held(c); /* lets go of it */
+	c->sending = http_sending_free(c->sending);
 	bufferevent_disable(c->bev, EV_READ | EV_WRITE);
 	http_server_queue(c);
 }
@@ -349,13 +399,10 @@ static void on_read(struct bufferevent *bev, void *arg)
 	http_conn_process(arg);
 }
 
-/* All of what waited was taken. */
-static void on_write(struct bufferevent *bev, void *arg)
+void http_conn_taken(struct http_conn *c)
 {
-	struct http_conn *c = arg;
 	usec_t now = clock_monotonic();
 
-	(void)bev;
 	switch (c->state) {
 	case HTTP_CONN_FLUSH:
 		flushed(c);
@@ -377,6 +424,18 @@ static void on_write(struct bufferevent *bev, void *arg)
 	case HTTP_CONN_CLOSED:
 		return;
 	}
+}
+
+/* The output buffer is empty. */
+static void on_write(struct bufferevent *bev, void *arg)
+{
+	struct http_conn *c = arg;
+
+	(void)bev;
+	if (c->sending)
+		http_sending_begin(c->sending);
+	else
+		http_conn_taken(c);
 }
 
 /* The client sends no more: see the top of this file. */
@@ -421,7 +480,7 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 
 static bool takes_nothing(struct http_conn *c, usec_t now)
 {
-	size_t waiting = evbuffer_get_length(output_of(c));
+	size_t waiting = http_conn_waiting(c) - c->held_bytes;
 	uint64_t taken = c->queued_bytes - waiting;
 
 	if (waiting == 0)

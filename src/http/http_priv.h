@@ -9,6 +9,7 @@
 #include <sys/uio.h>
 
 #include "base/strbuf.h"
+#include "http/file.h"
 #include "http/parse.h"
 #include "http/server.h"
 #include "loop/loop.h"
@@ -20,6 +21,7 @@
  *	conn.c       where one connection stands, and when its bytes go in and out
  *	request.c    what a client asks: head, body, accessors
  *	response.c   what it is answered
+ *	sendfile.c   files, as fast as they are taken
  *	stream.c     answers that have no length yet
  *	websocket.c  what comes after an upgrade
  *
@@ -92,6 +94,8 @@ struct http_conn {
 	unsigned n_held;
 	size_t held_bytes;
 	struct http_conn *prev_holding, *next_holding; /* the server's list */
+
+	struct http_sending *sending; /* a file, behind the output; NULL when none */
 
 	struct http_request *req;
 	struct http_stream *stream;
@@ -189,6 +193,12 @@ void http_conn_send(struct http_conn *c, const struct iovec *parts, size_t n);
  * at least: what goes to many is mostly followed by more, and together they are one write.
  */
 void http_conn_send_shared(struct http_conn *c, struct bytes *b);
+/* A head with a piece of shared memory, or of a file, behind it, at once. */
+void http_conn_send_with_bytes(struct http_conn *c, const struct iovec *head, struct bytes *b,
+			       size_t from, size_t len);
+void http_conn_send_with_file(struct http_conn *c, const struct iovec *head, struct http_file *file,
+			      uint64_t from, uint64_t len);
+void http_conn_taken(struct http_conn *c); /* all of what waited */
 void http_conn_send_held(struct http_conn *c);
 
 /* What an answer leaves behind: known when its head is made, done when its end is out. */
@@ -209,6 +219,17 @@ static inline usec_t http_deadline(usec_t now, usec_t after)
 {
 	return after >= USEC_INFINITY - now ? USEC_INFINITY : now + after;
 }
+
+/* sendfile.c */
+/* Sends from the file what the kernel takes now; returns what is left, for http_sending_new(). */
+uint64_t http_sendfile(struct http_conn *c, const struct http_file *file, uint64_t *from,
+		       uint64_t len);
+/* Sends the rest as the client takes it; with what waits in the output before it, after that. */
+struct http_sending *http_sending_new(struct http_conn *c, struct http_file *file, uint64_t from,
+				      uint64_t len);
+struct http_sending *http_sending_free(struct http_sending *s);
+void http_sending_begin(struct http_sending *s); /* nothing waits before it any more */
+uint64_t http_sending_left(const struct http_sending *s);
 
 /* server.c */
 void http_server_queue(struct http_conn *c);
@@ -235,8 +256,13 @@ struct http_answer {
 		HTTP_LENGTH_CLOSE,
 		HTTP_LENGTH_NONE
 	} framing;
-	size_t length;
+	uint64_t length;
 	const char *upgrade_accept; /* Sec-WebSocket-Accept, of a 101 */
+
+	/* Where the body is `length` bytes of one of these, from `from` on. */
+	struct bytes *bytes;
+	struct http_file *file;
+	uint64_t from;
 };
 
 /* Sends the head, with that body behind it, and frees the request. */

@@ -148,7 +148,7 @@ bool http_request_read_head(struct http_conn *c)
 	struct http_head head;
 	int r;
 
-	if (http_conn_waiting(c) > HTTP_OUTPUT_BEFORE_NEXT)
+	if (c->sending || http_conn_waiting(c) > HTTP_OUTPUT_BEFORE_NEXT)
 		return false; /* goes on when it was taken */
 	if (evbuffer_get_length(input) == 0)
 		return wait_for_head(c, false);

@@ -4,6 +4,7 @@
  * of the connection.
  */
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,7 +117,7 @@ static void add_framing(struct strbuf *b, const struct http_request *req,
 
 	switch (answer->framing) {
 	case HTTP_LENGTH_KNOWN:
-		snprintf(number, sizeof(number), "%zu", answer->length);
+		snprintf(number, sizeof(number), "%" PRIu64, answer->length);
 		field(b, "Content-Length", number);
 		break;
 	case HTTP_LENGTH_CHUNKED:
@@ -179,7 +180,13 @@ struct http_after http_answer_start(struct http_request *req, const struct http_
 	make_head(req, answer, after.keep_alive);
 	parts[0] = (struct iovec){ .iov_base = head->data, .iov_len = head->len };
 	parts[1] = (struct iovec){ .iov_base = (void *)body, .iov_len = len };
-	http_conn_send(c, parts, len > 0 ? 2 : 1);
+	if (answer->bytes && !req->is_head)
+		http_conn_send_with_bytes(c, parts, answer->bytes, (size_t)answer->from,
+					  (size_t)answer->length);
+	else if (answer->file && !req->is_head)
+		http_conn_send_with_file(c, parts, answer->file, answer->from, answer->length);
+	else
+		http_conn_send(c, parts, len > 0 ? 2 : 1);
 	count(req, answer->status);
 	c->req = http_request_free(req);
 	return after;
@@ -189,6 +196,12 @@ void http_response_header(struct http_request *req, const char *name, const char
 {
 	assert(!strpbrk(name, "\r\n:") && !strpbrk(value, "\r\n"));
 	field(&req->headers, name, value);
+}
+
+void http_response_fields(struct http_request *req, const char *lines, size_t len)
+{
+	assert(len == 0 || (len > 2 && memcmp(lines + len - 2, "\r\n", 2) == 0));
+	strbuf_add(&req->headers, lines, len);
 }
 
 /* The client has left, and the handler didn't ask to be told: nothing to answer to. */
@@ -203,25 +216,66 @@ static bool drop(struct http_request *req)
 	return true;
 }
 
-void http_reply(struct http_request *req, int status, const char *content_type, const void *body,
-		size_t len)
+static void reply(struct http_request *req, struct http_answer *answer, const void *body,
+		  size_t len)
 {
 	struct http_conn *c = req->conn;
-	bool has_body = http_status_has_body(status);
-	struct http_answer answer = {
-		.status = status,
-		.content_type = has_body ? content_type : NULL,
-		.framing = has_body ? HTTP_LENGTH_KNOWN : HTTP_LENGTH_NONE,
-		.length = len,
-	};
+	bool has_body = http_status_has_body(answer->status);
 	struct http_after after;
 
 	if (req->gone || drop(req))
 		return;
 	assert(c->req == req && (c->state == HTTP_CONN_PENDING || c->state == HTTP_CONN_BODY));
 
-	after = http_answer_start(req, &answer, body, has_body && !req->is_head ? len : 0);
+	answer->framing = has_body ? HTTP_LENGTH_KNOWN : HTTP_LENGTH_NONE;
+	if (!has_body) {
+		answer->content_type = NULL;
+		answer->bytes = NULL;
+		answer->file = NULL;
+	}
+	after = http_answer_start(req, answer, body, has_body && !req->is_head ? len : 0);
 	http_conn_answered(c, &after);
+}
+
+void http_reply(struct http_request *req, int status, const char *content_type, const void *body,
+		size_t len)
+{
+	struct http_answer answer = {
+		.status = status,
+		.content_type = content_type,
+		.length = len,
+	};
+
+	reply(req, &answer, body, len);
+}
+
+void http_reply_bytes(struct http_request *req, int status, const char *content_type,
+		      struct bytes *body, size_t from, size_t len)
+{
+	struct http_answer answer = {
+		.status = status,
+		.content_type = content_type,
+		.length = len,
+		.bytes = body,
+		.from = from,
+	};
+
+	assert(from <= body->len && len <= body->len - from);
+	reply(req, &answer, NULL, 0);
+}
+
+void http_reply_file(struct http_request *req, int status, const char *content_type,
+		     struct http_file *file, uint64_t from, uint64_t len)
+{
+	struct http_answer answer = {
+		.status = status,
+		.content_type = content_type,
+		.length = len,
+		.file = file,
+		.from = from,
+	};
+
+	reply(req, &answer, NULL, 0);
 }
 
 void http_refuse(struct http_request *req, int status, const char *why)

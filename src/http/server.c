@@ -19,7 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 #include <utlist.h>
 
@@ -27,6 +26,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "http/conditional.h"
 #include "http/http_priv.h"
 
 LOG_AREA("http");
@@ -372,22 +372,12 @@ static struct http_limits *limits_new(const struct http_settings *settings)
 
 const char *http_server_date(struct http_server *server)
 {
-	static const char days[][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
-	static const char months[][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
-					  "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
 	uint64_t second = clock_realtime() / USEC_PER_SEC;
-	time_t t = (time_t)second;
-	struct tm tm;
 
-	if (second == server->date_second && server->date[0])
-		return server->date;
-	if (!gmtime_r(&t, &tm))
-		return server->date;
-	server->date_second = second;
-	/* not strftime(): a locale must not change it */
-	snprintf(server->date, sizeof(server->date), "%s, %02d %s %d %02d:%02d:%02d GMT",
-		 days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour,
-		 tm.tm_min, tm.tm_sec);
+	if (second != server->date_second || !server->date[0]) {
+		server->date_second = second;
+		http_date_format((int64_t)second, server->date);
+	}
 	return server->date;
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "http/file.h"
 #include "loop/loop.h"
 
 /*
@@ -106,12 +107,24 @@ void http_request_on_gone(struct http_request *req, loop_fn *fn, void *arg);
  * invariant of the caller. */
 void http_response_header(struct http_request *req, const char *name, const char *value);
 
+/* The same for fields that stand ready, "Name: value\r\n" each. */
+void http_response_fields(struct http_request *req, const char *lines, size_t len);
+
 /*
  * Answers.  `content_type` is NULL for no body.  The body is copied.  To HEAD only its length is
  * sent; 204 and 304 have none.  The request is invalid once this returns.
  */
 void http_reply(struct http_request *req, int status, const char *content_type, const void *body,
 		size_t len);
+
+/*
+ * The same for bodies that aren't copied: `len` bytes from `from` on of shared memory, or of a file
+ * (by sendfile(), as fast as the client takes them).  They are referred to as long as it takes.
+ */
+void http_reply_bytes(struct http_request *req, int status, const char *content_type,
+		      struct bytes *body, size_t from, size_t len);
+void http_reply_file(struct http_request *req, int status, const char *content_type,
+		     struct http_file *file, uint64_t from, uint64_t len);
 
 /* What the server itself has to refuse (400, 408, 413, 431, 501, ...) is formatted by this. */
 typedef void http_refusal_fn(int status, const char *why, char **ret_content_type, char **ret_body,

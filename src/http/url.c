@@ -123,6 +123,14 @@ void http_path_done(struct http_path *p)
 	*p = (struct http_path){ 0 };
 }
 
+const char *http_path_join(struct http_path *p)
+{
+	/* they stand behind each other, a NUL between them */
+	for (size_t i = 1; i < p->n; i++)
+		p->segments[i][-1] = '/';
+	return p->n > 0 ? p->segments[0] : "";
+}
+
 /* -ENOENT when the pair is of another name. */
 static int decode_pair(struct http_view pair, const char *name, char **ret)
 {

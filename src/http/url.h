@@ -33,6 +33,9 @@ struct http_path {
 int http_path_decode(struct http_view path, struct http_path *ret) must_use;
 void http_path_done(struct http_path *p);
 
+/* Its segments as one text, "a/b", in their own memory: they are gone after it. */
+const char *http_path_join(struct http_path *p);
+
 /*
  * The decoded value of a query's parameter, "+" being a space; the caller frees it.  A parameter
  * without "=" has the value "".  -ENOENT when it isn't there; -EINVAL when it is there twice or
