@@ -351,6 +351,24 @@ static void serve_path(struct visit *v, bool trailing_slash)
 		send_none(v);
 }
 
+/* "/" and the path, in which several slashes are one: what pages put together has some in excess.
+ */
+static int make_absolute(const char *path, char absolute[static HTTP_TARGET_MAX + 2])
+{
+	size_t n = 0;
+
+	absolute[n++] = '/';
+	for (; *path; path++) {
+		if (*path == '/' && absolute[n - 1] == '/')
+			continue;
+		if (n > HTTP_TARGET_MAX)
+			return -EINVAL;
+		absolute[n++] = *path;
+	}
+	absolute[n] = '\0';
+	return 0;
+}
+
 void static_serve(struct http_request *req, struct static_site *site, const char *path,
 		  const struct static_options *options)
 {
@@ -362,19 +380,21 @@ void static_serve(struct http_request *req, struct static_site *site, const char
 		.req = req,
 		.site = ours,
 		.options = options,
-		.raw = static_collapse(path, options->prefix),
 		.is_head = strcmp(method, "HEAD") == 0,
 	};
-	int len;
+	int r;
 
 	if (!v.is_head && strcmp(method, "GET") != 0) {
 		http_response_header(req, "Allow", "GET, HEAD");
 		say(&v, 405, "Published pages take GET and HEAD\n");
 		return;
 	}
-	len = snprintf(absolute, sizeof(absolute), "/%s", v.raw);
-	if (len < 0 || (size_t)len >= sizeof(absolute) ||
-	    http_path_decode((struct http_view){ absolute, (size_t)len }, &decoded) < 0) {
+	r = make_absolute(path, absolute);
+	if (r >= 0) {
+		v.raw = static_collapse(absolute + 1, options->prefix);
+		r = http_path_decode((struct http_view){ v.raw - 1, strlen(v.raw) + 1 }, &decoded);
+	}
+	if (r < 0) {
 		say(&v, 400, "The path cannot be decoded\n");
 		return;
 	}
