@@ -1,7 +1,7 @@
 # Comparisons with other people's software, by node's own test runner: make check-interop
 # Its packages come with `npm ci` in tests/ of the source.  INTEROP_TESTS for some of them.
 EXTRA_DIST += %reldir%/jwt.test.mjs %reldir%/llhttp.test.mjs \
-	%reldir%/socketio.test.mjs %reldir%/static.test.mjs %reldir%/tree.mjs \
+	%reldir%/pages.test.mjs %reldir%/socketio.test.mjs %reldir%/static.test.mjs %reldir%/tree.mjs \
 	%reldir%/websocket.test.mjs
 
 interop_programs = tests/fuzz/parse-one$(EXEEXT) tests/interop/http-fixture$(EXEEXT) \
