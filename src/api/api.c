@@ -71,6 +71,7 @@ struct api *api_free(struct api *api)
 	panel_free(api->panel);
 	figures_free(api->figures);
 	free(api->address);
+	published_end(api);
 	bytes_unref(api->openapi);
 	free(api);
 	return NULL;
@@ -78,14 +79,17 @@ struct api *api_free(struct api *api)
 
 int api_reload(struct api *api, const struct settings *settings, struct fault *reterr)
 {
-	int r = guard_new(api, settings, reterr);
+	int r = published_check(settings, reterr);
 
+	if (r >= 0)
+		r = guard_new(api, settings, reterr);
 	if (r >= 0)
 		r = panel_reload(api->panel, settings, reterr);
 	if (r < 0)
 		return r;
 	api->settings = settings;
 	mcp_reload(api->mcp, settings);
+	published_reload(api);
 	socketio_reload(api);
 	return 0;
 }

@@ -29,6 +29,7 @@ struct api_deps {
 	struct tasks *tasks;
 	struct canvas *canvas;
 	struct sockdiag *sockdiag; /* NULL where the kernel has none */
+	struct publisher *publisher;
 };
 
 int api_new(const struct api_deps *deps, const struct settings *settings, struct api **ret,

@@ -61,6 +61,9 @@ struct api {
 	struct panel *panel;
 	struct figures *figures;
 	char *public_origin; /* of server.public_base_url: "https://preview.example.org", or NULL */
+	/* published.c: fields of every answer, and the two ends of a host of a page's own */
+	char *page_fields, *own_host_fields;
+	char *label_prefix, *label_suffix;
 	struct bytes *openapi;
 	struct stream *streams;
 	struct socketio *socketio;
@@ -107,6 +110,8 @@ struct call *call_free(struct call *call);
 int guard_new(struct api *api, const struct settings *settings, struct fault *reterr) must_use;
 void guard_done(struct api *api);
 int guard_check(struct api *api, struct http_request *req, struct fault *reterr) must_use;
+/* The Host alone: for what is for pages of every origin. */
+int guard_host(struct api *api, struct http_request *req, struct fault *reterr) must_use;
 /* The fields that let an allowed origin's page read the answer. */
 void guard_cors(struct http_request *req);
 void guard_preflight(struct http_request *req, const char *allow);
@@ -159,6 +164,12 @@ void missed_done(struct missed *m);
 int streams_admit(const struct api *api, struct fault *reterr) must_use;
 void streams_end(struct api *api);
 void streams_on_token_revoked(struct api *api, const char *token_id);
+
+/* published.c: whether the request is for a published page; it is answered then. */
+bool published_request(struct api *api, struct http_request *req);
+int published_check(const struct settings *settings, struct fault *reterr) must_use;
+void published_reload(struct api *api);
+void published_end(struct api *api);
 
 /* socketio.c */
 bool socketio_is_path(const char *path);

@@ -111,11 +111,13 @@ static bool origin_is_allowed(const struct api *api, const struct http_request *
 	return origin_is_own(api, req, origin);
 }
 
-static int host_check(const struct api *api, const struct http_request *req, struct fault *reterr)
+int guard_host(struct api *api, struct http_request *req, struct fault *reterr)
 {
 	scoped(freep) char *host = NULL;
 	unsigned port;
 
+	if (http_request_peer(req)->is_unix)
+		return 0;
 	if (host_split(http_request_host(req), &host, &port) == 0 &&
 	    hosts_have(api->allowed_hosts, host))
 		return 0;
@@ -127,13 +129,10 @@ static int host_check(const struct api *api, const struct http_request *req, str
 int guard_check(struct api *api, struct http_request *req, struct fault *reterr)
 {
 	const char *origin = http_request_header(req, "Origin");
-	int r;
+	int r = guard_host(api, req, reterr);
 
-	if (!http_request_peer(req)->is_unix) {
-		r = host_check(api, req, reterr);
-		if (r < 0)
-			return r;
-	}
+	if (r < 0)
+		return r;
 	if (origin && !origin_is_allowed(api, req, origin))
 		return fault_set(reterr, FAULT_ORIGIN_NOT_ALLOWED,
 				 "pages of the origin '%.200s' may not call previewd; the operator "

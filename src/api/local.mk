@@ -11,6 +11,7 @@ libpreviewd_a_SOURCES += \
 	%reldir%/codes.c \
 	%reldir%/panel.c \
 	%reldir%/previews.c \
+	%reldir%/published.c \
 	%reldir%/reply.c \
 	%reldir%/routes.def \
 	%reldir%/snapshot.c \

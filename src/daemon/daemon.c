@@ -214,10 +214,20 @@ static int domain_new(struct daemon *d, struct fault *reterr)
 	return 0;
 }
 
+/* A published page's token is a secret: what is behind it isn't said either. */
+static size_t sayable(const char *path)
+{
+	const char *token = strstr(path, "/published/~");
+
+	return token ? (size_t)(token - path) + strlen("/published/~") : strlen(path);
+}
+
 static void on_done(const struct http_request *req, int status, void *arg)
 {
+	const char *path = http_request_path(req);
+
 	(void)arg;
-	log_debug("%s %s: %d in %.1f ms (%s)", http_request_method(req), http_request_path(req),
+	log_debug("%s %.*s: %d in %.1f ms (%s)", http_request_method(req), (int)sayable(path), path,
 		  status, (double)(clock_monotonic() - http_request_started(req)) / 1e3,
 		  http_request_id(req));
 }

@@ -129,6 +129,9 @@ struct site_op;
 typedef void publisher_site_fn(const struct published_site *site, struct fault *fault, void *arg);
 struct site_op *publisher_site(struct publisher *p, const struct session_ref *ref, const char *name,
 			       const char *token, publisher_site_fn *done, void *arg);
+/* The same by the label of a host of its own (publish.host_template). */
+struct site_op *publisher_site_by_label(struct publisher *p, const char *label,
+					publisher_site_fn *done, void *arg);
 struct site_op *site_op_free(struct site_op *op); /* `done` doesn't come */
 
 /* A registry_ended_fn: builds of it are cancelled, its attachment goes; its page stays for keep. */
