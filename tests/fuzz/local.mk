@@ -2,6 +2,7 @@
 # configured with --enable-fuzzing (clang) the same targets are fuzzers: fuzz_NAME corpus/NAME
 FUZZ_TARGETS = %reldir%/fuzz_http_head %reldir%/fuzz_http_chunked %reldir%/fuzz_engineio \
 	%reldir%/fuzz_socketio %reldir%/fuzz_mcp_message
+	%reldir%/fuzz_socketio %reldir%/fuzz_http_conditional
 
 if FUZZING
 FUZZ_MAIN = %reldir%/fuzz.h
@@ -24,5 +25,7 @@ check_PROGRAMS += $(FUZZ_TARGETS) %reldir%/parse-one
 %canon_reldir%_fuzz_socketio_LDFLAGS = $(FUZZ_LINK)
 %canon_reldir%_fuzz_mcp_message_SOURCES = %reldir%/fuzz_mcp_message.c $(FUZZ_MAIN)
 %canon_reldir%_fuzz_mcp_message_LDFLAGS = $(FUZZ_LINK)
+%canon_reldir%_fuzz_http_conditional_SOURCES = %reldir%/fuzz_http_conditional.c $(FUZZ_MAIN)
+%canon_reldir%_fuzz_http_conditional_LDFLAGS = $(FUZZ_LINK)
 
 EXTRA_DIST += %reldir%/corpus tests/vectors
