@@ -23,7 +23,7 @@ libpreviewd_a_SOURCES += \
 
 UNIT_TESTS += tests/unit/test_http_parse tests/unit/test_http_url tests/unit/test_router
 UNIT_TESTS += tests/unit/test_http_server tests/unit/test_http_websocket
-UNIT_TESTS += tests/unit/test_http_manifest tests/unit/test_http_conditional
+UNIT_TESTS += tests/unit/test_http_manifest tests/unit/test_http_conditional tests/unit/test_http_static
 EXTRA_DIST += tests/unit/http_world.h
 
 # A server for clients that are not ours: tests/interop/*.test.mjs

@@ -4,6 +4,7 @@
  *
  *	attach   attach and detach a second, durable, beside configurable-http-proxy's routes
  *	json     JSON answers beside nginx `return 200` of as many bytes
+ *	static   published files beside nginx with sendfile and open_file_cache (and brotli_static)
  *	large    100,000 attachments: start, memory, reads
  *	idle     an empty daemon's memory and wake-ups
  *	events   from an attach, or a port that begins to listen, to the client's frame
@@ -16,12 +17,14 @@
  * being slow: a budget that is missed is marked.
  */
 import { execFile, execFileSync, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs, promisify } from 'node:util';
+import { brotliCompressSync, constants } from 'node:zlib';
 
 const execute = promisify(execFile);
 const run = (command, args) => execute(command, args, { timeout: 120000 });
@@ -257,8 +260,8 @@ async function attachRows() {
 /*
  * json
  */
-async function wrk(server, path, seconds = 3) {
-	const args = ['-t1', `-c${IN_FLIGHT}`, `-d${seconds}s`];
+async function wrk(server, path, seconds = 3, ...more) {
+	const args = ['-t1', `-c${IN_FLIGHT}`, `-d${seconds}s`, ...more];
 
 	if (server.token)
 		args.push('-H', `Authorization: Bearer ${server.token}`);
@@ -274,20 +277,21 @@ async function wrk(server, path, seconds = 3) {
 }
 
 /* One process, which is the worker. */
-async function nginx(locations) {
+async function nginx(inServer, { main = '', http = '' } = {}) {
 	const port = await freePort();
 	const file = join(RUN, 'nginx.conf');
 
-	writeFileSync(file, `daemon off; master_process off; worker_processes 1;
+	writeFileSync(file, `${main}
+daemon off; master_process off; worker_processes 1;
 pid ${RUN}/nginx.pid; error_log ${RUN}/nginx.err;
 events { worker_connections 1024; }
 http {
 	access_log off; keepalive_requests 100000000; types { }
 	client_body_temp_path ${RUN}/t1; proxy_temp_path ${RUN}/t2; fastcgi_temp_path ${RUN}/t3;
-	uwsgi_temp_path ${RUN}/t4; scgi_temp_path ${RUN}/t5;
+	uwsgi_temp_path ${RUN}/t4; scgi_temp_path ${RUN}/t5; ${http}
 	server {
 		listen 127.0.0.1:${port};
-${locations.map(l => `		location = ${l.path} { default_type ${l.type}; return 200 '${l.body}'; }`).join('\n')}
+		${inServer}
 	}
 }
 `);
@@ -296,6 +300,20 @@ ${locations.map(l => `		location = ${l.path} { default_type ${l.type}; return 20
 	server.address = `127.0.0.1:${port}`;
 	await answers(port);
 	return server;
+}
+
+async function byTurns(we, they, ...more) {
+	const rounds = [];
+
+	for (let i = 0; i < ROUNDS; i++) {
+		const sides = [['we', ...we], ['they', ...they]];
+		const round = {};
+
+		for (const [who, server, path] of i % 2 ? sides.reverse() : sides)
+			round[who] = await wrk(server, path, 3, ...more);
+		rounds.push(round);
+	}
+	return rounds;
 }
 
 async function jsonRows() {
@@ -311,20 +329,11 @@ async function jsonRows() {
 	const peer = await nginx([
 		{ path: '/healthz', type: 'text/plain', body: 'ok\n' },
 		{ path: '/preview', type: 'application/json', body: body.replace(/[^\x20-\x7e]|['$\\]/g, '.') },
-	]);
+	].map(l => `location = ${l.path} { default_type ${l.type}; return 200 '${l.body}'; }`).join('\n'));
 
 	for (const [what, ours, theirs] of [['GET /healthz', '/healthz', '/healthz'],
 					    [`GET a preview, ${body.length} B`, `${B}/previews/default`, '/preview']]) {
-		const rounds = [];
-
-		for (let i = 0; i < ROUNDS; i++) {
-			const sides = [['we', daemon, ours], ['they', peer, theirs]];
-			const round = {};
-
-			for (const [who, server, path] of i % 2 ? sides.reverse() : sides)
-				round[who] = await wrk(server, path);
-			rounds.push(round);
-		}
+		const rounds = await byTurns([daemon, ours], [peer, theirs]);
 		const of = (who, field) => median(rounds.map(r => r[who][field]));
 		const ratio = median(rounds.map(r => r.we.per_second / r.they.per_second));
 		const cpu = median(rounds.map(r => r.they.cpu_us / r.we.cpu_us));
@@ -335,6 +344,67 @@ async function jsonRows() {
 			`${times(cpu)} a core`);
 	}
 	listener.close();
+	await end(daemon);
+	await end(peer);
+}
+
+/*
+ * static: a page published as a user would, through the whole daemon; nginx has the same files.  Which
+ * is the slower of load and server differs by size, so it is requests a second, or a server's core.
+ */
+const BROTLI_STATIC = '/usr/lib/nginx/modules/ngx_http_brotli_static_module.so';
+
+/* Some of what a bundler puts out: real JavaScript. */
+function javascript(bytes) {
+	const from = join(HERE, 'node_modules');
+	const pieces = [];
+	let n = 0;
+
+	for (const path of readdirSync(from, { recursive: true }).filter(p => p.endsWith('.js')).sort()) {
+		const piece = readFileSync(join(from, path));
+
+		pieces.push(piece);
+		n += piece.length;
+		if (n > bytes)
+			break;
+	}
+	return Buffer.concat(pieces).subarray(0, bytes);
+}
+
+async function staticRows() {
+	const daemon = await previewd('static');
+	const B = '/api/apps/default/sessions/bench';
+	const project = join(RUN, 'project');
+	const script = javascript(800 * 1024);
+	const rows = [['1 KiB', '1k.bin', randomBytes(1024), 1.2], ['16 KiB', '16k.bin', randomBytes(16 * 1024), 1.1],
+		      ['1 MiB', '1m.bin', randomBytes(1024 * 1024), 1.1], ['JavaScript, brotli', 'app.js', script, 1.1]];
+
+	mkdirSync(project, { recursive: true });
+	writeFileSync(join(project, 'index.html'), '<!doctype html><title>bench</title>');
+	for (const [, file, content] of rows)
+		writeFileSync(join(project, file), content);
+	await daemon.call('PUT', B, { user_id: 'ada' });
+	await daemon.call('POST', `${B}/publish?wait=1`, { workdir: project });
+	writeFileSync(join(project, 'app.js.br'),
+		      brotliCompressSync(script, { params: { [constants.BROTLI_PARAM_QUALITY]: 9 } }));
+
+	const peer = await nginx(`root ${project};`, {
+		main: `load_module ${BROTLI_STATIC};`,
+		http: 'sendfile on; open_file_cache max=1000; brotli_static on;',
+	});
+	const we = { pid: daemon.pid, address: daemon.address }; // who visits a page has no token
+
+	for (const [what, file, , least] of rows) {
+		const rounds = await byTurns([we, `${B}/published/${file}`], [peer, `/${file}`], '-H', 'Accept-Encoding: gzip, br');
+		const of = (who, field) => median(rounds.map(r => r[who][field]));
+		const ratio = median(rounds.map(r => r.we.per_second / r.they.per_second));
+		const core = median(rounds.map(r => r.they.cpu_us / r.we.cpu_us));
+
+		row(`published, ${what}`, `${whole(of('we', 'per_second'))}/s`,
+			`nginx ${whole(of('they', 'per_second'))}: ${times(ratio)}`,
+			`>= ${least} x; CPU ${of('we', 'cpu_us').toFixed(2)} us (${of('they', 'cpu_us').toFixed(2)} us) each: ` +
+			`${times(core)} a core`, Math.max(ratio, core) >= least);
+	}
 	await end(daemon);
 	await end(peer);
 }
@@ -498,7 +568,7 @@ async function socketioRows() {
 	}
 }
 
-const ALL = { attach: attachRows, json: jsonRows, large: largeRows, idle: idleRows, events: eventRows,
+const ALL = { attach: attachRows, json: jsonRows, static: staticRows, large: largeRows, idle: idleRows, events: eventRows,
 	      socketio: socketioRows,
 	      panel: async () => (await import('./panel.mjs')).panelRows({ row, previewd, milliseconds }) };
 
