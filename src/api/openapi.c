@@ -57,8 +57,9 @@ static void add_parameters(cJSON *operation, const char *pattern)
 	cJSON *list = NULL;
 
 	for (const char *p = strchr(pattern, '{'); p; p = strchr(p + 1, '{')) {
-		scoped(freep) char *name = xstrndup(p + 1, strcspn(p + 1, "}"));
+		scoped(freep) char *name = xstrndup(p + 1, strcspn(p + 1, ".}"));
 		bool is_name = strcmp(name, "name") == 0;
+		bool is_rest = p[1 + strlen(name)] == '.';
 		cJSON *one = cJSON_CreateObject();
 
 		if (!list)
@@ -67,10 +68,19 @@ static void add_parameters(cJSON *operation, const char *pattern)
 		json_add_string(one, "in", "path");
 		cJSON_AddBoolToObject(one, "required", true);
 		cJSON_AddItemToObject(one, "schema",
-				      string_schema(is_name ? "^[A-Za-z0-9._-]{1,64}$"
-							    : "^[A-Za-z0-9._:@-]{1,128}$"));
+				      string_schema(is_rest   ? NULL
+						    : is_name ? "^[A-Za-z0-9._-]{1,64}$"
+							      : "^[A-Za-z0-9._:@-]{1,128}$"));
 		cJSON_AddItemToArray(list, one);
 	}
+}
+
+/* OpenAPI has no parameter of several segments: "{path...}" is "{path}" there. */
+static char *path_template(const char *pattern)
+{
+	const char *dots = strstr(pattern, "...}");
+
+	return dots ? xasprintf("%.*s}", (int)(dots - pattern), pattern) : xstrdup(pattern);
 }
 
 static void add_security(cJSON *operation, enum route_access access)
@@ -185,13 +195,14 @@ struct bytes *openapi_document(void)
 
 	paths = cJSON_AddObjectToObject(doc, "paths");
 	for (size_t i = 0; i < n_routes; i++) {
-		cJSON *path = cJSON_GetObjectItemCaseSensitive(paths, routes[i].pattern);
+		scoped(freep) char *template = path_template(routes[i].pattern);
+		cJSON *path = cJSON_GetObjectItemCaseSensitive(paths, template);
 		scoped(freep) char *method = xstrdup(routes[i].method);
 
 		for (char *p = method; *p; p++)
 			*p = (char)tolower((unsigned char)*p);
 		if (!path)
-			path = cJSON_AddObjectToObject(paths, routes[i].pattern);
+			path = cJSON_AddObjectToObject(paths, template);
 		cJSON_AddItemToObject(path, method, operation_of(&routes[i]));
 	}
 

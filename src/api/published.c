@@ -390,8 +390,3 @@ void route_published(struct call *call)
 	fault_set(&fault, FAULT_NOT_PUBLISHED, "nothing is published here");
 	api_reply_fault(call, &fault);
 }
-
-void route_published_options(struct call *call)
-{
-	route_published(call);
-}
