@@ -54,3 +54,6 @@ deb: dist
 clean-local: clean-deb
 clean-deb:
 	rm -rf deb
+
+# Recipes, tested by tests/functional/edge.test.mjs.
+EXTRA_DIST += %reldir%/edge/nginx/published.conf %reldir%/edge/caddy/published.caddy

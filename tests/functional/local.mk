@@ -16,6 +16,9 @@ EXTRA_DIST += \
 	tests/fixtures/task-app/package.json tests/fixtures/task-app/server.js \
 	%reldir%/operations.test.mjs %reldir%/previewctl.test.mjs %reldir%/probe.test.mjs \
 	%reldir%/vite.test.mjs \
+	%reldir%/browser.mjs %reldir%/edge.test.mjs %reldir%/published.test.mjs %reldir%/publishing.mjs \
+	tests/fixtures/hostile-page/attack.js tests/fixtures/hostile-page/index.html \
+	tests/fixtures/hostile-page/style.css tests/fixtures/hostile-page/worker.js \
 	tests/fixtures/activate.py tests/fixtures/deaf.py tests/fixtures/notified.py \
 	tests/fixtures/slow_client.py \
 	tests/fixtures/vite-app/index.html tests/fixtures/vite-app/main.js \
