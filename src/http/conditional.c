@@ -325,7 +325,7 @@ enum http_range http_range_parse(const char *range, uint64_t size, uint64_t *ret
 
 	if (size == 0 && (!has_first || first == 0))
 		return HTTP_RANGE_WHOLE; /* of which its first and its last bytes are as many */
-	if (!has_first) { /* the last so many */
+	if (!has_first) {                /* the last so many */
 		if (last == 0)
 			return HTTP_RANGE_BEYOND;
 		first = last < size ? size - last : 0;

@@ -13,6 +13,9 @@
 /* Published paths are no longer, so a longer one is nobody's. */
 #define PUBLISHED_PATH_MAX (2 * PATH_MAX)
 
+/* Nor deeper: whoever sends a path of thousands of directories doesn't have each looked at. */
+#define PUBLISHED_DEPTH_MAX 64
+
 static const struct manifest_file *find(const struct manifest *m, const char *path, size_t len,
 					const char *suffix)
 {
@@ -53,8 +56,10 @@ struct static_found static_lookup(const struct manifest *m, const char *path, bo
 
 const struct manifest_file *static_nearest_404(const struct manifest *m, const char *path)
 {
-	size_t len = strlen(path);
+	size_t len = 0;
 
+	for (unsigned depth = 0; path[len] && depth <= PUBLISHED_DEPTH_MAX; len++)
+		depth += path[len] == '/';
 	if (len >= PUBLISHED_PATH_MAX)
 		len = 0;
 	for (;;) {

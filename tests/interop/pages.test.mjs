@@ -116,6 +116,7 @@ test('the nearest 404.html says that there is nothing, with its status', () => s
 		await expect(visit, [
 			['nothing', 404, 'none'], ['nothing', 404, 'none', PAGE], ['docs/nothing', 404, 'no docs'], ['docs/deep/nothing/', 404, 'no docs'],
 			['docsx/nothing', 404, 'none'], ['docs', 404, 'none'], ['404', 200, 'none'], ['404.html', 200, 'none'], ['x.js', 404, 'none'],
+			['docs/' + 'deep/'.repeat(1000), 404, 'no docs'],
 		]);
 		const none = await visit('nothing', { 'if-none-match': '*', range: 'bytes=0-1' });
 
