@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -36,6 +37,9 @@
 #pragma GCC diagnostic ignored "-Wunused-function"
 
 #define BIG (1024 * 1024)
+
+/* More than the kernel keeps of it for a client that doesn't read. */
+#define FILE_SIZE (24 * BIG)
 
 struct world {
 	struct loop *loop;
@@ -55,6 +59,8 @@ struct world {
 	struct http_stream *stream;
 	struct websocket *ws;
 	struct strbuf messages;
+	struct http_file *file; /* of FILE_SIZE, once one was asked for */
+	struct bytes *shared;   /* of BIG */
 };
 
 struct client {
@@ -133,6 +139,32 @@ static void on_closed(struct websocket *ws, int code, void *arg)
 	w->ws = NULL;
 }
 
+/* Each of its MiB begins with a letter of its own. */
+static struct http_file *the_file(struct world *w)
+{
+	if (!w->file) {
+		int fd = memfd_create("file", MFD_CLOEXEC);
+
+		assert_true(fd >= 0);
+		assert_int_equal(ftruncate(fd, FILE_SIZE), 0);
+		for (off_t i = 0; i < FILE_SIZE / BIG; i++)
+			assert_int_equal(pwrite(fd, &"0123456789abcdef"[i % 16], 1, i * BIG), 1);
+		w->file = http_file_new_take(fd);
+	}
+	return w->file;
+}
+
+static struct bytes *the_shared(struct world *w)
+{
+	if (!w->shared) {
+		scoped(freep) char *big = xcalloc(1, BIG);
+
+		memset(big, 's', BIG);
+		w->shared = bytes_new(big, BIG);
+	}
+	return w->shared;
+}
+
 static void on_head(struct http_request *req, void *arg)
 {
 	static const struct http_stream_ops stream_ops = {
@@ -158,6 +190,12 @@ static void on_head(struct http_request *req, void *arg)
 
 		memset(big, 'b', BIG);
 		http_reply(req, 200, "text/plain", big, BIG);
+	} else if (strcmp(path, "/file") == 0) {
+		http_reply_file(req, 200, "text/plain", the_file(w), 0, FILE_SIZE);
+	} else if (strcmp(path, "/part") == 0) {
+		http_reply_file(req, 206, "text/plain", the_file(w), 3 * BIG, BIG + 1);
+	} else if (strcmp(path, "/shared") == 0) {
+		http_reply_bytes(req, 200, "text/plain", the_shared(w), 1, BIG - 1);
 	} else if (strcmp(path, "/stream") == 0) {
 		w->stream = http_stream_start(req, 200, "text/plain", &stream_ops, w);
 	} else if (strcmp(path, "/ws") == 0) {
@@ -214,6 +252,8 @@ static int tear_down(void **state)
 	http_server_free(w->server);
 	loop_free(w->loop);
 	strbuf_done(&w->messages);
+	http_file_unref(w->file);
+	bytes_unref(w->shared);
 	free(w);
 	return 0;
 }

@@ -234,6 +234,79 @@ static void a_client_that_does_not_read_is_bounded(void **state)
 	assert_int_equal(times(c, "HTTP/1.1 200 OK\r\n"), 50);
 }
 
+static void files_and_shared_bytes_go_out_in_their_turn(void **state)
+{
+	struct world *w = *state;
+	scoped(client_freep) struct client *c = client_new(w);
+	const char *at;
+
+	get(c, "/part");
+	get(c, "/shared");
+	get(c, "/last");
+	wait_until(w, c->in.len > 0 && strstr(c->in.data + c->in.len - 5, "/last"));
+	assert_int_equal(times(c, "HTTP/1.1 206 Partial Content\r\n"), 1);
+
+	at = strstr(c->in.data, "\r\n\r\n") + 4;
+	assert_int_equal(at[0], '3');
+	assert_int_equal(at[BIG], '4');
+	assert_memory_equal(at + BIG + 1, "HTTP/1.1 200 OK\r\n", 17);
+	at = strstr(at + BIG + 1, "\r\n\r\n") + 4; /* before it are the file's zeros */
+	assert_int_equal(strspn(at, "s"), BIG - 1);
+	assert_memory_equal(at + BIG - 1, "HTTP/1.1 200 OK\r\n", 17);
+	assert_int_equal(w->file->refs, 1);
+	assert_int_equal(w->shared->refs, 1);
+}
+
+static void a_large_file_waits_for_its_client_and_others_do_not(void **state)
+{
+	struct world *w = *state;
+	scoped(client_freep) struct client *slow = client_silent(w);
+	scoped(client_freep) struct client *other = client_new(w);
+
+	get(slow, "/file");
+	get(slow, "/behind");
+	wait_until(w, w->heads == 1);
+	settle(w);
+	get(other, "/other");
+	wait_until(w, times(other, "/other") == 1);
+	assert_int_equal(w->heads, 2); /* what is behind the file was not looked at */
+	assert_int_equal(w->file->refs, 2);
+
+	client_read(slow);
+	wait_until(w, w->heads == 3 && slow->in.len > FILE_SIZE &&
+			      strstr(slow->in.data + slow->in.len - 7, "/behind"));
+	assert_int_equal(w->file->refs, 1);
+}
+
+static void a_client_that_does_not_read_a_file_is_closed_at_its_deadline(void **state)
+{
+	struct world *w = *state;
+	scoped(client_freep) struct client *c = NULL;
+
+	w->settings.write_timeout = 50 * USEC_PER_MSEC;
+	http_server_set(w->server, &w->settings);
+	c = client_silent(w);
+	get(c, "/file");
+	wait_until(w, w->heads == 1 && w->file->refs == 2);
+	wait_until(w, http_server_connections(w->server) == 0);
+	assert_int_equal(w->file->refs, 1);
+}
+
+static void a_file_is_let_go_when_its_client_leaves_or_the_server_ends(void **state)
+{
+	struct world *w = *state;
+	struct client *leaves = client_silent(w);
+	scoped(client_freep) struct client *stays = client_silent(w);
+
+	get(leaves, "/file");
+	get(stays, "/file");
+	wait_until(w, w->heads == 2 && w->file->refs == 3);
+	client_free(leaves);
+	wait_until(w, w->file->refs == 2);
+	w->server = http_server_free(w->server);
+	assert_int_equal(w->file->refs, 1);
+}
+
 static void connections_past_the_limit_are_told_so(void **state)
 {
 	struct world *w = *state;
@@ -526,6 +599,16 @@ int main(void)
 			a_client_that_does_not_read_is_closed_at_its_deadline, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_client_that_does_not_read_is_bounded, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(files_and_shared_bytes_go_out_in_their_turn, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(a_large_file_waits_for_its_client_and_others_do_not,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_client_that_does_not_read_a_file_is_closed_at_its_deadline, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_file_is_let_go_when_its_client_leaves_or_the_server_ends, set_up,
+			tear_down),
 		cmocka_unit_test_setup_teardown(connections_past_the_limit_are_told_so, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(without_descriptors_accepting_pauses_and_goes_on,
