@@ -187,3 +187,21 @@ test("the same page left alone gets what it wants, so what refused it was ours",
 	for (const attempt of ["read the API", "read the cookies", "set a cookie", "read localStorage", "register a service worker", "read the app in a frame"])
 		assert.match(results[attempt], /^got: /, attempt);
 });
+
+test("a page with a host of its own has storage and a root of its own, and not the API", { skip, timeout: 300_000 }, async (t) => {
+	const script = `
+		localStorage.setItem("mine", "kept");
+		document.cookie = "mine=1";
+		const api = new URL("//127.0.0.1:" + location.port + "/api/previews", location);
+		const read = (url) => fetch(url, { credentials: "include" }).then((answer) => answer.status, (error) => error.name);
+		const seen = { stored: localStorage.getItem("mine"), cookie: document.cookie, path: location.pathname,
+			api: await read(api), here: await read("/api/previews") };
+		document.title = JSON.stringify(seen);
+	`;
+	const files = { "index.html": '<!doctype html><title>trying</title><script type="module" src="/app.js"></script>', "app.js": script };
+	const { d, url } = await published(t, files, { settings: { "publish.isolation": "separate", "publish.host_template": "{label}.localhost" } });
+	const browser = await Browser.open(t);
+	const tab = await browser.tab(`http://${new URL(url).hostname}:${d.port}/users/7`);
+	const title = await until(async () => /^\{/.exec(await tab.value("document.title"))?.input, "the page has looked around", 90_000);
+	assert.deepEqual(JSON.parse(title), { stored: "kept", cookie: "mine=1", path: "/users/7", api: "TypeError", here: 404 });
+});
