@@ -65,6 +65,41 @@ void sha256_hex(const void *data, size_t len, char ret[static SHA256_HEX_SIZE])
 	digest_hex(digest, ret);
 }
 
+/* The name is ours, the thing is the library's. */
+static EVP_MD_CTX *context_of(struct sha256_state *s)
+{
+	return (EVP_MD_CTX *)s;
+}
+
+struct sha256_state *sha256_begin(void)
+{
+	EVP_MD_CTX *context = EVP_MD_CTX_new();
+
+	pthread_once(&sha256_found, sha256_find);
+	must(context != NULL);
+	must(EVP_DigestInit_ex2(context, sha256_algorithm, NULL));
+	return (struct sha256_state *)context;
+}
+
+void sha256_add(struct sha256_state *s, const void *data, size_t len)
+{
+	must(EVP_DigestUpdate(context_of(s), data, len));
+}
+
+void sha256_end_hex(struct sha256_state *s, char ret[static SHA256_HEX_SIZE])
+{
+	uint8_t digest[SHA256_SIZE];
+
+	must(EVP_DigestFinal_ex(context_of(s), digest, NULL));
+	digest_hex(digest, ret);
+}
+
+struct sha256_state *sha256_state_free(struct sha256_state *s)
+{
+	EVP_MD_CTX_free(context_of(s));
+	return NULL;
+}
+
 void hmac_sha256_hex(const void *key, size_t key_len, const void *data, size_t len,
 		     char ret[static SHA256_HEX_SIZE])
 {

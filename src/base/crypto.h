@@ -13,6 +13,14 @@
 void sha256(const void *data, size_t len, uint8_t ret[static SHA256_SIZE]);
 void sha256_hex(const void *data, size_t len, char ret[static SHA256_HEX_SIZE]);
 
+/* The same over pieces, as they come. */
+struct sha256_state;
+struct sha256_state *sha256_begin(void);
+void sha256_add(struct sha256_state *s, const void *data, size_t len);
+void sha256_end_hex(struct sha256_state *s, char ret[static SHA256_HEX_SIZE]); /* once */
+struct sha256_state *sha256_state_free(struct sha256_state *s);
+DEFINE_CLEANUP(struct sha256_state *, sha256_state_free)
+
 /* HMAC (RFC 2104) with SHA-256, in hexadecimal: what a web hook is signed with. */
 void hmac_sha256_hex(const void *key, size_t key_len, const void *data, size_t len,
 		     char ret[static SHA256_HEX_SIZE]);

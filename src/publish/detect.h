@@ -29,7 +29,11 @@ struct project_params {
 	const char *build_script; /* of package.json */
 	const char *output_dir;   /* relative */
 	const char *base; /* "/api/…/published/"; NULL: none is given (a host of its own) */
+	/* Where the injects will be, as the build sees it; NULL: PROJECT_INJECT_DIR. */
+	const char *inject_dir;
 };
+
+#define PROJECT_INJECT_DIR "/inject"
 
 struct project {
 	const struct framework *framework; /* framework_name(); NULL: a build script and no more */
@@ -42,10 +46,10 @@ struct project {
 	char *node_range;   /* of engines.node (the framework's when installed), or NULL */
 	bool needs_install; /* it has dependencies */
 	char **warnings;    /* sentences, for the build's log and document */
-	/* Files that the build is shown beside the project, read-only: bound over `target` below
-	 * /inject, or into the project's directory where a wrapper must stand there. */
+	/* Files that the build is shown beside the project, read-only, in params' inject_dir: none
+	 * of them has to stand in the project. */
 	struct project_inject {
-		char *name;    /* "argv.cjs": at /inject/argv.cjs */
+		char *name;    /* "argv.cjs": at /inject/argv.cjs; no slash in it */
 		char *content; /* text */
 	} * injects;
 	size_t n_injects;

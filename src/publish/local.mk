@@ -1,5 +1,30 @@
 libpreviewd_a_SOURCES += \
-	%reldir%/detect.h \
-	%reldir%/output.h \
+	%reldir%/beneath.c %reldir%/beneath.h \
+	%reldir%/detect.c %reldir%/detect.h \
+	%reldir%/framework.c %reldir%/framework.h %reldir%/frameworks.def \
+	%reldir%/node.c \
+	%reldir%/noderange.c %reldir%/noderange.h \
+	%reldir%/output.c %reldir%/output.h %reldir%/output_priv.h \
+	%reldir%/package.c %reldir%/package.h \
 	%reldir%/publisher.h \
-	%reldir%/release.h
+	%reldir%/release.h \
+	%reldir%/routers.c %reldir%/routers.h \
+	%reldir%/walk.c
+
+# Files that builds are shown, compiled in.
+publish_injects = \
+	%reldir%/inject/argv.cjs %reldir%/inject/docusaurus.cjs %reldir%/inject/next-adapter.cjs \
+	%reldir%/inject/package.json %reldir%/inject/vue-cli.cjs
+EXTRA_DIST += $(publish_injects) %reldir%/inject/embed.awk
+BUILT_SOURCES += %reldir%/injects.inc
+CLEANFILES += %reldir%/injects.inc
+
+%reldir%/injects.inc: $(publish_injects) %reldir%/inject/embed.awk
+	$(AM_V_at)$(MKDIR_P) %reldir%
+	$(AM_V_GEN)cd '$(srcdir)' && $(AWK) -f %reldir%/inject/embed.awk $(publish_injects) \
+		> '$(abs_builddir)/$@.tmp'
+	$(AM_V_at)mv $@.tmp $@
+%reldir%/framework.$(OBJEXT): %reldir%/injects.inc
+
+# For tests/interop and by hand: what detection and output say of a directory.
+check_PROGRAMS += tests/interop/detect-tool

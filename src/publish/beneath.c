@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/* The kernel resolves, so that what is changed meanwhile cannot lead elsewhere: openat2(2). */
+#include "publish/beneath.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+/* The kernel gives up with EAGAIN where a directory on the way is being moved. */
+#define ATTEMPTS 32
+
+static int open_resolved(int dirfd, const char *path, int flags, unsigned long long resolve)
+{
+	struct open_how how = {
+		.flags = (unsigned long long)(flags | O_CLOEXEC),
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | resolve,
+	};
+	long fd = -1;
+
+	if (!(flags & O_PATH))
+		how.flags |= O_NONBLOCK | O_NOCTTY;
+	for (unsigned i = 0; i < ATTEMPTS; i++) {
+		fd = syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
+		if (fd >= 0 || (errno != EAGAIN && errno != EINTR))
+			break;
+	}
+	return fd < 0 ? -errno : (int)fd;
+}
+
+int beneath_open(int dirfd, const char *path, int flags)
+{
+	return open_resolved(dirfd, path, flags, 0);
+}
+
+int beneath_open_plain(int dirfd, const char *path, int flags)
+{
+	return open_resolved(dirfd, path, flags, RESOLVE_NO_SYMLINKS);
+}
+
+static int read_all(int fd, size_t max, char **ret, size_t *ret_len)
+{
+	scoped(freep) char *text = NULL;
+	size_t len = 0, capacity = 0;
+
+	for (;;) {
+		ssize_t n;
+
+		if (len == capacity) {
+			capacity = capacity ? capacity * 2 : 4096;
+			text = xrealloc(text, capacity + 1);
+		}
+		n = read(fd, text + len, capacity - len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		len += (size_t)n;
+		if (len > max)
+			return -EMSGSIZE;
+	}
+	text[len] = '\0';
+	*ret = STEAL(text);
+	if (ret_len)
+		*ret_len = len;
+	return 0;
+}
+
+int beneath_read(int dirfd, const char *path, size_t max, char **ret, size_t *ret_len)
+{
+	scoped(closep) int fd = beneath_open(dirfd, path, O_RDONLY);
+	struct stat st;
+
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	return read_all(fd, max, ret, ret_len);
+}

@@ -1,0 +1,525 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a project is: the framework whose row in frameworks.def fits its package.json and its build
+ * script, and from that row the command, the environment and the injects of the build.  Nothing of
+ * the project is changed, and nothing of it is run.
+ */
+#include "publish/detect.h"
+
+#include <ctype.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/parse.h"
+#include "base/strbuf.h"
+#include "publish/beneath.h"
+#include "publish/framework.h"
+#include "publish/noderange.h"
+#include "publish/package.h"
+#include "publish/routers.h"
+
+#define VALUE_MAX   8192
+#define VERSION_MAX 256
+
+/* What detection goes by; all of it borrowed. */
+struct detection {
+	int dirfd;
+	const struct project_params *params;
+	const struct package *package;
+	const struct framework *framework;
+	const char *script;
+	struct project *project;
+};
+
+/* --- lists */
+
+static void add_take(char ***list, char *s)
+{
+	const size_t n = strv_len(*list);
+
+	*list = xrealloc(*list, (n + 2) * sizeof(**list));
+	(*list)[n] = s;
+	(*list)[n + 1] = NULL;
+}
+
+static void add(char ***list, const char *s)
+{
+	add_take(list, xstrdup(s));
+}
+
+static void add_once_take(char ***list, char *s)
+{
+	if (strv_has(*list, s))
+		free(s);
+	else
+		add_take(list, s);
+}
+
+static char **words(const char *list)
+{
+	return parse_list(list ? list : "", ' ');
+}
+
+static void warn(struct project *p, char *sentence)
+{
+	add_take(&p->warnings, sentence);
+}
+
+/* --- the text of a script */
+
+static bool ends_word(char c)
+{
+	return c == '\0' || isspace((unsigned char)c) || strchr(";&|()\"'", c);
+}
+
+/* Where `word` stands in a script as a command or an argument of its own, or NULL. */
+static const char *find_word(const char *script, const char *word)
+{
+	const size_t len = strlen(word);
+
+	for (const char *at = script; (at = strstr(at, word)); at++) {
+		const bool begins = at == script || ends_word(at[-1]) || at[-1] == '/';
+
+		if (begins && ends_word(at[len]))
+			return at;
+	}
+	return NULL;
+}
+
+/* The word at `at`, without its quotes, or NULL at the end or where an option or an operator is. */
+static char *argument_at(const char *at)
+{
+	char quote = '\0';
+	size_t len;
+
+	while (*at == ' ' || *at == '\t')
+		at++;
+	if (*at == '"' || *at == '\'')
+		quote = *at++;
+	len = quote ? strcspn(at, (const char[]){ quote, '\0' }) : strcspn(at, " \t\r\n;&|()<>");
+	if (len == 0 || (!quote && *at == '-'))
+		return NULL;
+	return xstrndup(at, len);
+}
+
+/* The value of "--flag value" or "--flag=value" in a script, or NULL. */
+static char *flag_value(const char *script, const char *flag)
+{
+	const size_t len = strlen(flag);
+
+	for (const char *at = script; (at = strstr(at, flag)); at++) {
+		if (at > script && !ends_word(at[-1]))
+			continue;
+		if (at[len] == '=' || at[len] == ' ')
+			return argument_at(at + len + 1);
+	}
+	return NULL;
+}
+
+/* --- which framework, and which script builds it */
+
+static bool is_there(int dirfd, const char *path)
+{
+	scoped(closep) int fd = beneath_open(dirfd, path, O_PATH);
+
+	return fd >= 0;
+}
+
+static bool is_of(const struct detection *d, const struct framework *f)
+{
+	scoped(strv_freep) char **packages = words(f->packages);
+
+	for (size_t i = 0; packages[i]; i++)
+		if (package_depends_on(d->package, packages[i]))
+			return true;
+	return f->file && is_there(d->dirfd, f->file);
+}
+
+static bool calls_program(const struct detection *d, const char *script, const struct framework *f)
+{
+	const char *text = package_script(d->package, script);
+
+	return text && find_word(text, f->program);
+}
+
+/* The framework whose program this script calls; else NULL. */
+static const struct framework *framework_of_script(const struct detection *d, const char *script)
+{
+	for (size_t i = 0; i < n_frameworks; i++)
+		if (is_of(d, &frameworks[i]) && calls_program(d, script, &frameworks[i]))
+			return &frameworks[i];
+	return NULL;
+}
+
+/* The first of a framework's scripts that is there, and calls its program if it has to. */
+static char *script_of(const struct detection *d, const struct framework *f, bool has_to_call)
+{
+	scoped(strv_freep) char **names = words(f->scripts);
+
+	for (size_t i = 0; names[i]; i++)
+		if (package_script(d->package, names[i]) &&
+		    (!has_to_call || calls_program(d, names[i], f)))
+			return xstrdup(names[i]);
+	return NULL;
+}
+
+static const struct framework *framework_of_packages(const struct detection *d)
+{
+	for (size_t i = 0; i < n_frameworks; i++)
+		if (is_of(d, &frameworks[i]))
+			return &frameworks[i];
+	return NULL;
+}
+
+/*
+ * A project may hold two frameworks, as a library with its documentation does: what its script
+ * calls says which one it is, and where none says so the first row.
+ */
+static void choose(struct detection *d)
+{
+	struct project *p = d->project;
+	const char *asked = d->params->build_script;
+
+	if (asked)
+		p->script = xstrdup_null(package_script(d->package, asked) ? asked : NULL);
+	d->framework = framework_of_script(d, asked ? asked : "build");
+	/* Next and Nuxt have a script of their own for static output. */
+	if (d->framework && !asked)
+		p->script = script_of(d, d->framework, true);
+	for (size_t i = 0; !d->framework && !asked && i < n_frameworks; i++) {
+		if (!is_of(d, &frameworks[i]))
+			continue;
+		p->script = script_of(d, &frameworks[i], true);
+		if (p->script)
+			d->framework = &frameworks[i];
+	}
+	if (!d->framework)
+		d->framework = framework_of_packages(d);
+	if (!p->script && !asked && d->framework)
+		p->script = script_of(d, d->framework, false);
+	if (!p->script && !asked && package_script(d->package, "build"))
+		p->script = xstrdup("build");
+	p->framework = d->framework;
+	d->script = p->script ? package_script(d->package, p->script) : NULL;
+}
+
+static int no_script(const struct detection *d, struct fault *reterr)
+{
+	scoped(freep) char *names = package_script_names(d->package);
+	const char *asked = d->params->build_script;
+	const char *are = *names ? names : "none";
+
+	if (asked)
+		return fault_set(reterr, FAULT_NO_BUILD_SCRIPT,
+				 "package.json has no script '%s'; its scripts: %s", asked, are);
+	return fault_set(reterr, FAULT_NO_BUILD_SCRIPT,
+			 "package.json has no build script (its scripts: %s): name one with "
+			 "build_script, or add one that builds the project",
+			 are);
+}
+
+/* Nothing is built: the directory, or the one that was asked for, holds the page itself. */
+static int take_as_static(struct detection *d, struct fault *reterr)
+{
+	const char *dir = d->params->output_dir;
+	scoped(freep) char *index = dir ? xasprintf("%s/index.html", dir) : xstrdup("index.html");
+
+	if (!is_there(d->dirfd, index))
+		return d->package
+			       ? no_script(d, reterr)
+			       : fault_set(
+					 reterr, FAULT_NOT_A_PROJECT,
+					 "There is neither a package.json nor an %s here: publish "
+					 "from the project's directory, or name it as workdir",
+					 index);
+	d->framework = d->project->framework = &framework_static;
+	add(&d->project->outputs, dir ? dir : ".");
+	return 0;
+}
+
+/* --- from the row to the build */
+
+/* {base}, {path}, {inject}, {name}, {argument} in a value of the table. */
+static char *expand(const struct detection *d, const char *value)
+{
+	scoped(strbuf_done) struct strbuf b = strbuf_init(VALUE_MAX);
+	const char *base = d->params->base ? d->params->base : "/";
+	const char *program = d->script ? find_word(d->script, "build") : NULL;
+	scoped(freep) char *argument = program ? argument_at(program + strlen("build")) : NULL;
+	scoped(freep) char *path = xstrndup(base, strlen(base) - 1);
+	const struct {
+		const char *name;
+		const char *value;
+	} fields[] = {
+		{ "{base}", base },
+		{ "{path}", path },
+		{ "{inject}", d->params->inject_dir ? d->params->inject_dir : PROJECT_INJECT_DIR },
+		{ "{name}", package_name(d->package) ? package_name(d->package) : "app" },
+		{ "{argument}", argument ? argument : "." },
+	};
+
+	while (*value) {
+		size_t i = 0;
+
+		while (i < ARRAY_SIZE(fields) &&
+		       strncmp(value, fields[i].name, strlen(fields[i].name)) != 0)
+			i++;
+		if (i == ARRAY_SIZE(fields)) {
+			strbuf_putc(&b, *value++);
+			continue;
+		}
+		strbuf_puts(&b, fields[i].value);
+		value += strlen(fields[i].name);
+	}
+	return strbuf_steal(&b);
+}
+
+/* "A=1 B=2" of the table; the values may come to hold spaces, the table's own don't. */
+static void add_environment(struct detection *d, const char *list)
+{
+	scoped(strv_freep) char **pairs = words(list);
+
+	for (size_t i = 0; pairs[i]; i++)
+		add_take(&d->project->build_env, expand(d, pairs[i]));
+}
+
+static void add_variable(struct detection *d, const char *name, const char *value)
+{
+	scoped(freep) char *expanded = value ? expand(d, value) : NULL;
+
+	if (expanded)
+		add_take(&d->project->build_env, xasprintf("%s=%s", name, expanded));
+}
+
+static void add_injects(struct detection *d, const char *list)
+{
+	scoped(strv_freep) char **names = words(list);
+	struct project *p = d->project;
+
+	for (size_t i = 0; names[i]; i++) {
+		p->injects = xrealloc(p->injects, (p->n_injects + 1) * sizeof(*p->injects));
+		p->injects[p->n_injects++] = (struct project_inject){
+			.name = xstrdup(names[i]),
+			.content = xstrdup(inject_text(names[i])),
+		};
+	}
+}
+
+/* The preload that adds arguments to the program's own command line, whoever calls it. */
+static void add_arguments(struct detection *d)
+{
+	const struct framework *f = d->framework;
+	const char *base_argument = d->params->base ? f->base_argument : NULL;
+
+	if (!f->argument && !base_argument)
+		return;
+	add_injects(d, "argv.cjs");
+	add_variable(d, "NODE_OPTIONS", "--require={inject}/argv.cjs");
+	add_variable(d, "PREVIEWD_PROGRAM", f->program);
+	add_variable(d, "PREVIEWD_PACKAGES", f->program_packages);
+	add_variable(d, "PREVIEWD_COMMAND", f->command);
+	add_variable(d, "PREVIEWD_ARGUMENT", f->argument);
+	add_variable(d, "PREVIEWD_BASE_ARGUMENT", base_argument);
+}
+
+/* Where the output may be: as asked, as the script says, as the framework does. */
+static void add_outputs(struct detection *d)
+{
+	struct project *p = d->project;
+	scoped(strv_freep) char **flags = words(d->framework ? d->framework->output_flags : NULL);
+	scoped(strv_freep) char **places =
+		words(d->framework ? d->framework->outputs : "dist build out _site");
+
+	if (d->params->output_dir) {
+		add(&p->outputs, d->params->output_dir);
+		return;
+	}
+	for (size_t i = 0; flags[i]; i++) {
+		char *value = flag_value(d->script, flags[i]);
+
+		if (value)
+			add_once_take(&p->outputs, value);
+	}
+	for (size_t i = 0; places[i]; i++)
+		add_once_take(&p->outputs, expand(d, places[i]));
+}
+
+static void add_command(struct detection *d)
+{
+	struct project *p = d->project;
+
+	add(&p->build_argv, package_manager_name(p->manager));
+	add(&p->build_argv, "run");
+	add(&p->build_argv, p->script);
+}
+
+static void apply_framework(struct detection *d)
+{
+	const struct framework *f = d->framework;
+	struct project *p = d->project;
+
+	if (!f)
+		return;
+	add_environment(d, f->environment);
+	add_injects(d, f->injects);
+	if (d->params->base) {
+		add_environment(d, f->base_environment);
+		add_injects(d, f->base_injects);
+	}
+	add_arguments(d);
+	if (f->needs && !package_depends_on(d->package, f->needs))
+		warn(p, xstrdup(f->needs_hint));
+	if (f->below && d->params->base)
+		warn(p, xasprintf("%s; else give the page a host of its own "
+				  "(publish.host_template)",
+				  f->below));
+}
+
+/* --- which Node */
+
+/* ".nvmrc" and ".node-version": a version, or the beginning of one. */
+static char *range_of_file(int dirfd)
+{
+	static const char *const names[] = { ".nvmrc", ".node-version" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		scoped(freep) char *text = NULL;
+
+		if (beneath_read(dirfd, names[i], VERSION_MAX, &text, NULL) < 0)
+			continue;
+		text[strcspn(text, " \t\r\n")] = '\0';
+		/* "lts/jod" says nothing that could be compared. */
+		if (*text && node_range_is_valid(text))
+			return STEAL(text);
+	}
+	return NULL;
+}
+
+/* The project's own wish, checked; one that is no range is left out, as npm does. */
+static char *project_range(struct detection *d)
+{
+	const char *range = package_engine(d->package);
+
+	if (range && strlen(range) <= VERSION_MAX && node_range_is_valid(range))
+		return xstrdup(range);
+	if (range)
+		warn(d->project,
+		     xasprintf("engines.node of package.json is no range of versions, and ignored: "
+			       "'%.64s'",
+			       range));
+	return range_of_file(d->dirfd);
+}
+
+/* What both ask for: each alternative of one together with each of the other. */
+static char *both_ranges(const char *a, const char *b)
+{
+	scoped(strbuf_done) struct strbuf both = strbuf_init(VALUE_MAX);
+
+	for (const char *left = a; left;) {
+		const char *bar = strstr(left, "||");
+		const size_t len = bar ? (size_t)(bar - left) : strlen(left);
+
+		for (const char *right = b; right;) {
+			const char *right_bar = strstr(right, "||");
+			const size_t right_len =
+				right_bar ? (size_t)(right_bar - right) : strlen(right);
+
+			strbuf_printf(&both, "%s%.*s %.*s", both.len ? " || " : "", (int)len, left,
+				      (int)right_len, right);
+			right = right_bar ? right_bar + 2 : NULL;
+		}
+		left = bar ? bar + 2 : NULL;
+	}
+	return both.error < 0 ? xstrdup(a) : strbuf_steal(&both);
+}
+
+/* The framework's own demand is the one that breaks a build, so it is asked beside the project's.
+ */
+static char *node_range(struct detection *d)
+{
+	scoped(freep) char *own = project_range(d);
+	scoped(strv_freep) char **packages = words(d->framework ? d->framework->packages : NULL);
+	scoped(freep) char *theirs = NULL;
+
+	for (size_t i = 0; packages[i] && !theirs; i++)
+		if (package_depends_on(d->package, packages[i]))
+			theirs = dependency_engine(d->dirfd, packages[i]);
+	if (!theirs || strlen(theirs) > VERSION_MAX || !node_range_is_valid(theirs))
+		return STEAL(own);
+	return own ? both_ranges(own, theirs) : STEAL(theirs);
+}
+
+static void find_manager(struct detection *d)
+{
+	const char *lockfile;
+	bool is_ambiguous;
+	struct project *p = d->project;
+
+	p->manager = package_manager_of(d->package, d->dirfd, &lockfile, &is_ambiguous);
+	p->lockfile = xstrdup_null(lockfile);
+	p->needs_install = package_has_dependencies(d->package);
+	if (is_ambiguous)
+		warn(p, xasprintf("There are lock files of several package managers: %s is used",
+				  package_manager_name(p->manager)));
+	else if (p->needs_install && !lockfile)
+		warn(p, xstrdup("There is no lock file: what is installed may differ from one "
+				"publish to the next"));
+}
+
+int project_detect(int dirfd, const struct project_params *params, struct project **ret,
+		   struct fault *reterr)
+{
+	scoped(package_freep) struct package *package = NULL;
+	scoped(project_freep) struct project *p = xcalloc(1, sizeof(*p));
+	struct detection d = { .dirfd = dirfd, .params = params, .project = p };
+	int r = package_read(dirfd, &package, reterr);
+
+	if (r < 0)
+		return r;
+	d.package = package;
+	if (package)
+		choose(&d);
+	if (!p->script) {
+		if (params->build_script || (d.framework && !params->output_dir))
+			r = package ? no_script(&d, reterr) : take_as_static(&d, reterr);
+		else
+			r = take_as_static(&d, reterr);
+		if (r < 0)
+			return r;
+		*ret = STEAL(p);
+		return 0;
+	}
+
+	find_manager(&d);
+	add_command(&d);
+	add_outputs(&d);
+	apply_framework(&d);
+	p->node_range = node_range(&d);
+	if (params->base)
+		routers_check(dirfd, &p->warnings);
+	*ret = STEAL(p);
+	return 0;
+}
+
+struct project *project_free(struct project *p)
+{
+	if (!p)
+		return NULL;
+	free(p->lockfile);
+	free(p->script);
+	strv_free(p->build_argv);
+	strv_free(p->build_env);
+	strv_free(p->outputs);
+	free(p->node_range);
+	strv_free(p->warnings);
+	for (size_t i = 0; i < p->n_injects; i++) {
+		free(p->injects[i].name);
+		free(p->injects[i].content);
+	}
+	free(p->injects);
+	free(p);
+	return NULL;
+}
