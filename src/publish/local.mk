@@ -1,5 +1,6 @@
 libpreviewd_a_SOURCES += \
 	%reldir%/beneath.c %reldir%/beneath.h \
+	%reldir%/compress.c %reldir%/compress.h \
 	%reldir%/detect.c %reldir%/detect.h \
 	%reldir%/framework.c %reldir%/framework.h %reldir%/frameworks.def \
 	%reldir%/node.c \
@@ -8,6 +9,7 @@ libpreviewd_a_SOURCES += \
 	%reldir%/package.c %reldir%/package.h \
 	%reldir%/publisher.h \
 	%reldir%/release.h \
+	%reldir%/rewrite.c %reldir%/rewrite.h \
 	%reldir%/routers.c %reldir%/routers.h \
 	%reldir%/walk.c
 
@@ -28,3 +30,4 @@ CLEANFILES += %reldir%/injects.inc
 
 # For tests/interop and by hand: what detection and output say of a directory.
 check_PROGRAMS += tests/interop/detect-tool
+EXTRA_DIST += tests/fixtures/projects

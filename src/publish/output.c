@@ -19,7 +19,9 @@
 #include "base/mem.h"
 #include "base/parse.h"
 #include "publish/beneath.h"
+#include "publish/compress.h"
 #include "publish/output_priv.h"
+#include "publish/rewrite.h"
 
 /* Text up to here is held in memory; past it, it is copied as it is. */
 #define TEXT_MAX  (16 * 1024 * 1024)
@@ -27,6 +29,14 @@
 
 /* No output has a file of this name: names with a dot are left out. */
 #define SHARED_NAME ".shared"
+
+#define REWRITTEN_MAX (2 * TEXT_MAX)
+#define COMPRESS_FROM 1024
+
+struct text_of_file {
+	const char *data;
+	size_t len;
+};
 
 /* The directories of a release. */
 enum place { PLACE_FILES, PLACE_BR, PLACE_GZ, N_PLACES };
@@ -43,7 +53,9 @@ struct taking {
 	struct manifest *manifest;
 	struct output_report *report;
 	struct fault *reterr;
-	char *buffer; /* COPY_STEP bytes */
+	char *buffer;               /* COPY_STEP bytes */
+	struct rewrite_rules rules; /* of a base */
+	bool has_integrity;         /* scripts and style sheets must stay as they are */
 };
 
 void output_report_done(struct output_report *r)
@@ -265,18 +277,75 @@ static int read_text(const struct taking *t, const struct output_file *f, int in
 	return 0;
 }
 
-static int take_text(const struct taking *t, const struct output_file *f, int in,
+/* The text with the addresses moved, in `ret`; what it grows by is bounded, past that it stays. */
+static bool rewrite(struct taking *t, const struct output_file *f, const char *text,
+		    struct strbuf *ret)
+{
+	const enum rewrite_kind kind = rewrite_kind_of(f->path);
+
+	if (!t->request->base || kind == REWRITE_NONE ||
+	    (t->has_integrity && (kind == REWRITE_SCRIPT || kind == REWRITE_CSS)))
+		return false;
+	if (rewrite_text(kind, text, f->size, &t->rules, ret) == 0)
+		return false;
+	if (ret->error < 0) {
+		warnings_add(&t->report->warnings,
+			     "'%s' has too many addresses: they stay as they are", f->path);
+		return false;
+	}
+	t->report->n_rewritten++;
+	return true;
+}
+
+static int encode(const struct taking *t, enum place place, const struct manifest_file *file,
+		  const struct text_of_file *text, uint64_t size_before, compress_fn *compress,
+		  uint64_t *ret_size)
+{
+	/* Only what is smaller is worth a file. */
+	scoped(strbuf_done) struct strbuf b = strbuf_init(text->len - 1);
+	int r;
+
+	if (size_before > 0 && share(t, place, file->path, size_before)) {
+		*ret_size = size_before;
+		return 0;
+	}
+	if (*t->cancel)
+		return canceled(t);
+	if (!compress(text->data, text->len, &b))
+		return 0;
+	r = write_file(t, place, file->path, b.data, b.len);
+	if (r == 0)
+		*ret_size = b.len;
+	return r;
+}
+
+static int take_text(struct taking *t, const struct output_file *f, int in,
 		     struct manifest_file *file)
 {
-	scoped(freep) char *text = NULL;
-	int r = read_text(t, f, in, &text);
+	scoped(strbuf_done) struct strbuf rewritten = strbuf_init(REWRITTEN_MAX);
+	scoped(freep) char *original = NULL;
+	const struct manifest_file *equal;
+	struct text_of_file text;
+	int r = read_text(t, f, in, &original);
 
 	if (r < 0)
 		return r;
-	sha256_hex(text, f->size, file->sha256);
-	if (!find_equal(t, file) || !share(t, PLACE_FILES, f->path, file->size))
-		r = write_file(t, PLACE_FILES, f->path, text, f->size);
-	return r;
+	text = (struct text_of_file){ original, f->size };
+	if (rewrite(t, f, original, &rewritten))
+		text = (struct text_of_file){ rewritten.data, rewritten.len };
+	file->size = text.len;
+	sha256_hex(text.data, text.len, file->sha256);
+	equal = find_equal(t, file);
+	if (!equal || !share(t, PLACE_FILES, f->path, file->size))
+		r = write_file(t, PLACE_FILES, f->path, text.data, text.len);
+	if (r < 0 || text.len <= COMPRESS_FROM)
+		return r;
+	r = encode(t, PLACE_BR, file, &text, equal ? equal->br_size : 0, compress_brotli,
+		   &file->br_size);
+	if (r < 0)
+		return r;
+	return encode(t, PLACE_GZ, file, &text, equal ? equal->gz_size : 0, compress_gzip,
+		      &file->gz_size);
 }
 
 static int take_file(struct taking *t, const struct output_file *f)
@@ -302,9 +371,95 @@ static int take_file(struct taking *t, const struct output_file *f)
 		r = take_bytes(t, f, in, &file);
 	if (r < 0)
 		return r;
-	manifest_add(t->manifest, &file);
 	t->report->n_files++;
 	t->report->bytes += file.size;
+	if (t->report->bytes > t->request->limits.bytes)
+		return fault_set(t->reterr, FAULT_OUTPUT_TOO_LARGE,
+				 "The output has more than %" PRIu64 " bytes (publish.bytes_max)",
+				 t->request->limits.bytes);
+	manifest_add(t->manifest, &file);
+	return 0;
+}
+
+/* --- the base path */
+
+struct name {
+	const char *at;
+	size_t len;
+};
+
+static int compare_name(const void *name, const void *file)
+{
+	const struct name *n = name;
+	const char *path = ((const struct output_file *)file)->path;
+	const int r = strncmp(n->at, path, n->len);
+
+	return r ? r : -(path[n->len] != '\0');
+}
+
+static bool has_file(const char *path, size_t len, void *arg)
+{
+	const struct output_list *l = arg;
+	const struct name name = { path, len };
+
+	return l->n > 0 && bsearch(&name, l->files, l->n, sizeof(*l->files), compare_name);
+}
+
+/* What has to be known of the pages before the first file is taken. */
+static int look_at_pages(struct taking *t)
+{
+	for (size_t i = 0; i < t->list.n; i++) {
+		const struct output_file *f = &t->list.files[i];
+		scoped(freep) char *outside = NULL;
+		scoped(freep) char *text = NULL;
+		scoped(closep) int in = -1;
+		int r;
+
+		if (rewrite_kind_of(f->path) != REWRITE_HTML || f->size > TEXT_MAX)
+			continue;
+		if (*t->cancel)
+			return canceled(t);
+		r = open_source(t, f, &in);
+		if (r == 0)
+			r = read_text(t, f, in, &text);
+		if (r < 0)
+			return r;
+		t->has_integrity |= rewrite_has_integrity(text, f->size);
+		if (strcmp(f->path, "index.html") != 0)
+			continue;
+		outside = rewrite_find_outside(text, f->size, t->request->base);
+		t->rules.with_prefixes = outside != NULL;
+	}
+	if (t->has_integrity)
+		warnings_add(&t->report->warnings,
+			     "Pages hold digests of what they load (integrity=): scripts and style "
+			     "sheets stay as they are");
+	return 0;
+}
+
+/* Whether the entry page, as it is now in the release, can load what it asks for. */
+static int check_base(struct taking *t)
+{
+	scoped(freep) char *outside = NULL;
+	scoped(freep) char *html = NULL;
+	size_t len;
+	int r = beneath_read(t->places[PLACE_FILES], "index.html", REWRITTEN_MAX, &html, &len);
+
+	if (r == -EMSGSIZE) {
+		t->report->base_state = xstrdup("ok");
+		return 0;
+	}
+	if (r < 0)
+		return cannot_write(t, "index.html", r);
+	outside = rewrite_find_outside(html, len, t->request->base);
+	if (outside)
+		warnings_add(&t->report->warnings,
+			     "index.html asks for '%.200s', which is not below the page's path and "
+			     "no file of the output: it will not be found",
+			     outside);
+	t->report->base_state = xstrdup(outside                      ? "broken"
+					: t->report->n_rewritten > 0 ? "rewritten"
+								     : "ok");
 	return 0;
 }
 
@@ -369,10 +524,20 @@ int output_take(const struct output_request *request, const volatile bool *cance
 	manifest->created_at = (int64_t)clock_realtime();
 	free(manifest->base);
 	manifest->base = xstrdup_null(request->base);
+	if (request->base) {
+		t.rules = (struct rewrite_rules){ .base = request->base,
+						  .has_file = has_file,
+						  .arg = &t.list };
+		r = look_at_pages(&t);
+		if (r < 0)
+			return r;
+	}
 	r = take_all(&t);
 	if (r < 0)
 		return r;
 	manifest->bytes = report->bytes;
+	if (request->base)
+		return check_base(&t);
 	report->base_state = xstrdup("none");
 	return 0;
 }
