@@ -31,3 +31,7 @@ CLEANFILES += %reldir%/injects.inc
 # For tests/interop and by hand: what detection and output say of a directory.
 check_PROGRAMS += tests/interop/detect-tool
 EXTRA_DIST += tests/fixtures/projects
+
+UNIT_TESTS += tests/unit/test_publish_detect tests/unit/test_publish_node \
+	tests/unit/test_publish_output tests/unit/test_publish_rewrite
+EXTRA_DIST += tests/unit/publish_tree.h
