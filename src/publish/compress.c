@@ -37,8 +37,9 @@ bool compress_brotli(const char *text, size_t len, struct strbuf *out)
 #ifdef HAVE_ZLIB
 #include <zlib.h>
 
-#define GZIP_WINDOW (15 + 16) /* the largest, with gzip's header: without a time, so reproducible \
-			       */
+#define GZIP_WINDOW                                                                   \
+	(15 + 16) /* the largest, with gzip's header: without a time, so reproducible \
+		   */
 #define GZIP_MEMORY 9
 
 bool compress_gzip(const char *text, size_t len, struct strbuf *out)

@@ -413,6 +413,18 @@ static char *project_range(struct detection *d)
 	return range_of_file(d->dirfd);
 }
 
+/* One alternative of a range.  "18 - 20" can't stand beside another demand; >=18 <=20 can. */
+static void add_alternative(struct strbuf *b, const char *at, size_t len)
+{
+	const char *hyphen = memmem(at, len, " - ", 3);
+
+	if (!hyphen)
+		strbuf_add(b, at, len);
+	else
+		strbuf_printf(b, ">=%.*s <=%.*s", (int)(hyphen - at), at,
+			      (int)(len - 3 - (size_t)(hyphen - at)), hyphen + 3);
+}
+
 /* What both ask for: each alternative of one together with each of the other. */
 static char *both_ranges(const char *a, const char *b)
 {
@@ -424,16 +436,20 @@ static char *both_ranges(const char *a, const char *b)
 
 		for (const char *right = b; right;) {
 			const char *right_bar = strstr(right, "||");
-			const size_t right_len =
-				right_bar ? (size_t)(right_bar - right) : strlen(right);
 
-			strbuf_printf(&both, "%s%.*s %.*s", both.len ? " || " : "", (int)len, left,
-				      (int)right_len, right);
+			strbuf_puts(&both, both.len ? " || " : "");
+			add_alternative(&both, left, len);
+			strbuf_putc(&both, ' ');
+			add_alternative(&both, right,
+					right_bar ? (size_t)(right_bar - right) : strlen(right));
 			right = right_bar ? right_bar + 2 : NULL;
 		}
 		left = bar ? bar + 2 : NULL;
 	}
-	return both.error < 0 ? xstrdup(a) : strbuf_steal(&both);
+	/* Too many for a text of that length, or something npm reads and this doesn't. */
+	if (both.error < 0 || !node_range_is_valid(strbuf_str(&both)))
+		return xstrdup(a);
+	return strbuf_steal(&both);
 }
 
 /* The framework's own demand is the one that breaks a build, so it is asked beside the project's.

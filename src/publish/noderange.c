@@ -5,14 +5,16 @@
  *	range      = set *( "||" set )                  one of them has to fit
  *	set        = partial " - " partial | *( [operator] partial )    all of them have to
  *	operator   = "<" "<=" ">" ">=" "=" "^" "~" "~>"
- *	partial    = ["v"] x [ "." x [ "." x [ "-" prerelease ] [ "+" build ] ] ]
+ *	partial    = *( "v" | "=" ) x [ "." x [ "." x [ "-" prerelease ] ] ]
  *	x          = number | "x" | "X" | "*"
  *
- * Every form becomes bounds: at least one version, below another.
+ * What a "+build" says is dropped wherever it stands.  Every form becomes bounds: at least one
+ * version, below another.  One set that is none makes the whole no range.
  */
 #include "publish/noderange.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -43,6 +45,7 @@ struct version {
 struct partial {
 	struct version version;
 	unsigned n; /* numbers before the first x: 0 to 3 */
+	bool has_number_behind_x;
 };
 
 enum operator{ OP_EQUAL, OP_LESS, OP_AT_MOST, OP_GREATER, OP_AT_LEAST, OP_CARET, OP_TILDE };
@@ -78,10 +81,23 @@ static bool take(struct text *t, const char *word)
 	return true;
 }
 
+static bool is_blank(char c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+static bool take_blanks(struct text *t)
+{
+	const char *start = t->at;
+
+	while (t->at < t->end && is_blank(*t->at))
+		t->at++;
+	return t->at > start;
+}
+
 static void skip_blanks(struct text *t)
 {
-	while (peek(t) == ' ' || (peek(t) >= '\t' && peek(t) <= '\r'))
-		t->at++;
+	(void)take_blanks(t);
 }
 
 static bool take_number(struct text *t, uint64_t *ret)
@@ -99,14 +115,14 @@ static bool take_number(struct text *t, uint64_t *ret)
 }
 
 /* One of the identifiers between dots: not empty, a number without a zero before it. */
-static bool identifier_is_valid(const char *at, size_t len, bool is_build)
+static bool identifier_is_valid(const char *at, size_t len)
 {
 	const bool is_number = strspn(at, "0123456789") >= len;
 
-	return len > 0 && (is_build || !is_number || len == 1 || *at != '0');
+	return len > 0 && (!is_number || len == 1 || *at != '0');
 }
 
-static bool take_identifiers(struct text *t, bool is_build, struct identifiers *ret)
+static bool take_identifiers(struct text *t, struct identifiers *ret)
 {
 	const char *start = t->at;
 
@@ -115,7 +131,7 @@ static bool take_identifiers(struct text *t, bool is_build, struct identifiers *
 
 		while (isalnum((unsigned char)peek(t)) || peek(t) == '-')
 			t->at++;
-		if (!identifier_is_valid(identifier, (size_t)(t->at - identifier), is_build))
+		if (!identifier_is_valid(identifier, (size_t)(t->at - identifier)))
 			return false;
 		if (peek(t) != '.')
 			break;
@@ -125,14 +141,10 @@ static bool take_identifiers(struct text *t, bool is_build, struct identifiers *
 	return true;
 }
 
-/* "-rc.1+build" behind three numbers. */
-static bool take_suffix(struct text *t, struct version *v)
+/* "-rc.1" behind three numbers. */
+static bool take_prerelease(struct text *t, struct version *v)
 {
-	struct identifiers build;
-
-	if (take(t, "-") && !take_identifiers(t, false, &v->prerelease))
-		return false;
-	return !take(t, "+") || take_identifiers(t, true, &build);
+	return !take(t, "-") || take_identifiers(t, &v->prerelease);
 }
 
 static bool take_x(struct text *t)
@@ -145,7 +157,6 @@ static bool take_partial(struct text *t, struct partial *ret)
 	struct partial p = { 0 };
 	bool is_open = false;
 
-	(void)(take(t, "v") || take(t, "V"));
 	for (unsigned i = 0; i < 3; i++) {
 		uint64_t number;
 
@@ -155,15 +166,24 @@ static bool take_partial(struct text *t, struct partial *ret)
 			is_open = true;
 		else if (!take_number(t, &number))
 			return false;
-		else if (!is_open)
+		else if (is_open)
+			p.has_number_behind_x = true;
+		else
 			p.version.number[p.n++] = number;
-		if (i == 2 && !take_suffix(t, &p.version))
+		if (i == 2 && !take_prerelease(t, &p.version))
 			return false;
 	}
 	if (p.n < 3)
 		p.version.prerelease.len = 0;
 	*ret = p;
 	return true;
+}
+
+static bool take_prefixed_partial(struct text *t, struct partial *ret)
+{
+	while (take(t, "v") || take(t, "="))
+		;
+	return take_partial(t, ret);
 }
 
 static int compare_number(uint64_t a, uint64_t b)
@@ -318,44 +338,54 @@ static bool add_bounds(struct set *s, struct bounds b)
 	return true;
 }
 
-/* " - 2.3" behind a partial; the set is then over. */
-static bool take_hyphen(struct text *t, struct partial *ret_to)
+/* What is at least 0.0.0 is anything, a prerelease of 0.0.0 as well. */
+static struct bounds without_zero(struct bounds b)
 {
-	const struct text before = *t;
+	static const struct version zero = { 0 };
+
+	if (b.has_from && !b.from_excluded && !b.to_included && compare(&b.from, &zero) == 0)
+		b.has_from = false;
+	return b;
+}
+
+/* "18 - 20.1", and nothing else. */
+static bool read_hyphen(struct text t, struct set *s)
+{
+	struct partial from, to;
+
+	if (!take_prefixed_partial(&t, &from) || !take_blanks(&t) || !take(&t, "-") ||
+	    !take_blanks(&t) || !take_prefixed_partial(&t, &to) || t.at < t.end)
+		return false;
+	return add_bounds(s, without_zero(bounds_of(OP_AT_LEAST, &from))) &&
+	       add_bounds(s, bounds_of(OP_AT_MOST, &to));
+}
+
+static bool read_comparator(struct text *t, struct set *s)
+{
+	const enum operator op = take_operator(t);
+	struct partial p;
 
 	skip_blanks(t);
-	if (t->at > before.at && take(t, "-") && (peek(t) == ' ' || peek(t) == '\t')) {
-		skip_blanks(t);
-		return take_partial(t, ret_to);
-	}
-	*t = before;
-	return false;
+	if (!take_prefixed_partial(t, &p) || (t->at < t->end && !is_blank(*t->at)))
+		return false;
+	/* In "^x.1" and in "x.1 - 2" npm reads over it. */
+	if (p.has_number_behind_x && op != OP_CARET && op != OP_TILDE)
+		return false;
+	return add_bounds(s, without_zero(bounds_of(op, &p)));
 }
 
 static bool read_set(struct text t, struct set *s)
 {
 	s->n = 0;
-	for (skip_blanks(&t); t.at < t.end; skip_blanks(&t)) {
-		const char *start = t.at;
-		const enum operator op = take_operator(&t);
-		const bool has_operator = t.at > start;
-		struct partial p, to;
-
-		skip_blanks(&t);
-		if (has_operator && t.at == t.end)
-			p = (struct partial){ 0 };
-		else if (!take_partial(&t, &p))
+	while (t.at < t.end && is_blank(t.end[-1]))
+		t.end--;
+	skip_blanks(&t);
+	if (read_hyphen(t, s))
+		return true;
+	s->n = 0;
+	for (; t.at < t.end; skip_blanks(&t))
+		if (!read_comparator(&t, s))
 			return false;
-		if (!has_operator && take_hyphen(&t, &to)) {
-			if (!add_bounds(s, bounds_of(OP_AT_LEAST, &p)) ||
-			    !add_bounds(s, bounds_of(OP_AT_MOST, &to)))
-				return false;
-		} else if (!add_bounds(s, bounds_of(op, &p))) {
-			return false;
-		}
-		if (t.at < t.end && !isspace((unsigned char)*t.at))
-			return false;
-	}
 	return true;
 }
 
@@ -396,13 +426,41 @@ static bool set_has(const struct set *s, const struct version *v)
 	return prerelease_is_wanted(s, v);
 }
 
+static bool set_is_any(const struct set *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (s->bounds[i].has_from || s->bounds[i].has_to || s->bounds[i].is_empty)
+			return false;
+	return true;
+}
+
+/* "+build" behind a version says nothing of its age: without it, everywhere. */
+static char *without_builds(const char *s)
+{
+	char *copy = xstrdup(s);
+	char *to = copy;
+
+	for (const char *from = copy; *from;) {
+		if (*from != '+' || !(isalnum((unsigned char)from[1]) || from[1] == '-')) {
+			*to++ = *from++;
+			continue;
+		}
+		for (from++; isalnum((unsigned char)*from) || *from == '-' ||
+			     (*from == '.' && (isalnum((unsigned char)from[1]) || from[1] == '-'));)
+			from++;
+	}
+	*to = '\0';
+	return copy;
+}
+
+/* `s` is without a build, and outlives what is returned. */
 static bool read_version(const char *s, struct version *ret)
 {
 	struct text t = { s, s + strlen(s) };
 	struct partial p;
 
 	skip_blanks(&t);
-	take(&t, "=");
+	take(&t, "v");
 	if (!take_partial(&t, &p) || p.n < 3)
 		return false;
 	skip_blanks(&t);
@@ -410,55 +468,55 @@ static bool read_version(const char *s, struct version *ret)
 	return t.at == t.end;
 }
 
-/* Calls it with each of the sets between "||" until one says yes. */
-static bool any_set(const char *range, bool (*fits)(const struct set *s, const struct version *v),
-		    const struct version *v)
+/* -EINVAL when a set of it is none; else whether one of them has the version (NULL: none has). */
+static int range_has(const char *range, const struct version *v)
 {
 	scoped(freep) struct set *s = xcalloc(1, sizeof(*s));
+	bool has = false, is_any = false;
 
-	for (;;) {
-		const char *bar = strstr(range, "||");
-		const struct text t = { range, bar ? bar : range + strlen(range) };
+	for (const char *at = range; at;) {
+		const char *bar = strstr(at, "||");
+		scoped(freep) char *whole = xstrndup(at, bar ? (size_t)(bar - at) : strlen(at));
+		scoped(freep) char *text = without_builds(whole);
 
-		if (read_set(t, s) && fits(s, v))
-			return true;
-		if (!bar)
-			return false;
-		range = bar + 2;
+		if (!read_set((struct text){ text, text + strlen(text) }, s))
+			return -EINVAL;
+		has |= v && set_has(s, v);
+		is_any |= set_is_any(s);
+		at = bar ? bar + 2 : NULL;
 	}
-}
-
-static bool set_is_there(const struct set *s, const struct version *v)
-{
-	(void)s;
-	(void)v;
-	return true;
+	/* "* || 2.0.0-rc" is "*" to npm, and that has no prerelease. */
+	return v && is_any ? v->prerelease.len == 0 : has;
 }
 
 bool node_range_is_valid(const char *range)
 {
-	return any_set(range, set_is_there, NULL);
+	return range_has(range, NULL) >= 0;
 }
 
 bool node_range_has(const char *range, const char *version)
 {
+	scoped(freep) char *text = without_builds(version);
 	struct version v;
 
-	return read_version(version, &v) && any_set(range, set_has, &v);
+	return read_version(text, &v) && range_has(range, &v) > 0;
 }
 
 bool node_version_is_valid(const char *version)
 {
+	scoped(freep) char *text = without_builds(version);
 	struct version v;
 
-	return read_version(version, &v);
+	return read_version(text, &v);
 }
 
 int node_version_compare(const char *a, const char *b)
 {
+	scoped(freep) char *text_a = without_builds(a);
+	scoped(freep) char *text_b = without_builds(b);
 	struct version va = { 0 }, vb = { 0 };
 
-	(void)read_version(a, &va);
-	(void)read_version(b, &vb);
+	(void)read_version(text_a, &va);
+	(void)read_version(text_b, &vb);
 	return compare(&va, &vb);
 }

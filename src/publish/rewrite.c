@@ -251,27 +251,33 @@ static size_t attribute_at(const char *at, const char *end, const char *const *n
 	return 0;
 }
 
-static void rewrite_attribute(struct rewriting *w, const char *at)
+/*
+ * Returns where to go on: behind a value in which several addresses may be, else at `at`.  Most
+ * values are gone through again, since in a script `data = "<img src='/x'>"` looks the same.
+ */
+static const char *rewrite_attribute(struct rewriting *w, const char *at)
 {
 	static const char *const content[] = { "content" };
+	const char *name = starts(at, w->end, "xlink:") ? at + strlen("xlink:") : at;
 	struct text value;
 	size_t len;
 
-	if (starts(at, w->end, "xlink:"))
-		at += strlen("xlink:");
-	len = attribute_at(at, w->end, address_attributes, ARRAY_SIZE(address_attributes));
-	if (len > 0 && value_at(at + len, w->end, &value)) {
+	len = attribute_at(name, w->end, address_attributes, ARRAY_SIZE(address_attributes));
+	if (len > 0 && value_at(name + len, w->end, &value)) {
 		move_if(w, value.at, value.end, true);
-		return;
+		return at;
 	}
-	len = attribute_at(at, w->end, list_attributes, ARRAY_SIZE(list_attributes));
-	if (len > 0 && value_at(at + len, w->end, &value)) {
+	len = attribute_at(name, w->end, list_attributes, ARRAY_SIZE(list_attributes));
+	if (len > 0 && value_at(name + len, w->end, &value)) {
 		rewrite_list(w, value.at, value.end);
-		return;
+		return value.end;
 	}
-	len = attribute_at(at, w->end, content, ARRAY_SIZE(content));
-	if (len > 0 && value_at(at + len, w->end, &value))
+	len = attribute_at(name, w->end, content, ARRAY_SIZE(content));
+	if (len > 0 && value_at(name + len, w->end, &value)) {
 		rewrite_content(w, value.at, value.end);
+		return value.end;
+	}
+	return at;
 }
 
 /* --- CSS */
@@ -414,7 +420,9 @@ size_t rewrite_text(enum rewrite_kind kind, const char *text, size_t len,
 
 	for (const char *at = text; kind != REWRITE_NONE && at < w.end; at++) {
 		if (is_html && at > text && isspace((unsigned char)at[-1]))
-			rewrite_attribute(&w, at);
+			at = rewrite_attribute(&w, at);
+		if (at == w.end)
+			break;
 		if (has_css && (*at == 'u' || *at == 'U' || *at == '@'))
 			rewrite_css(&w, at);
 		if (kind != REWRITE_CSS && is_quote(*at))

@@ -3,6 +3,7 @@
 FUZZ_TARGETS = %reldir%/fuzz_http_head %reldir%/fuzz_http_chunked %reldir%/fuzz_engineio \
 	%reldir%/fuzz_socketio %reldir%/fuzz_mcp_message
 	%reldir%/fuzz_socketio %reldir%/fuzz_http_conditional
+	%reldir%/fuzz_socketio %reldir%/fuzz_rewrite %reldir%/fuzz_project
 
 if FUZZING
 FUZZ_MAIN = %reldir%/fuzz.h
@@ -27,5 +28,10 @@ check_PROGRAMS += $(FUZZ_TARGETS) %reldir%/parse-one
 %canon_reldir%_fuzz_mcp_message_LDFLAGS = $(FUZZ_LINK)
 %canon_reldir%_fuzz_http_conditional_SOURCES = %reldir%/fuzz_http_conditional.c $(FUZZ_MAIN)
 %canon_reldir%_fuzz_http_conditional_LDFLAGS = $(FUZZ_LINK)
+
+%canon_reldir%_fuzz_rewrite_SOURCES = %reldir%/fuzz_rewrite.c $(FUZZ_MAIN)
+%canon_reldir%_fuzz_rewrite_LDFLAGS = $(FUZZ_LINK)
+%canon_reldir%_fuzz_project_SOURCES = %reldir%/fuzz_project.c $(FUZZ_MAIN)
+%canon_reldir%_fuzz_project_LDFLAGS = $(FUZZ_LINK)
 
 EXTRA_DIST += %reldir%/corpus tests/vectors

@@ -6,6 +6,11 @@ EXTRA_DIST += %reldir%/jwt.test.mjs %reldir%/llhttp.test.mjs \
 
 interop_programs = tests/fuzz/parse-one$(EXEEXT) tests/interop/http-fixture$(EXEEXT) \
 	tests/interop/sio-fixture$(EXEEXT) tests/interop/static-fixture$(EXEEXT)
+	%reldir%/socketio.test.mjs %reldir%/websocket.test.mjs \
+	%reldir%/frameworks.test.mjs %reldir%/noderange.test.mjs
+
+interop_programs = tests/fuzz/parse-one$(EXEEXT) tests/interop/http-fixture$(EXEEXT) \
+	tests/interop/sio-fixture$(EXEEXT) tests/interop/detect-tool$(EXEEXT)
 if HAVE_JWT
 interop_programs += tests/interop/jwt-check$(EXEEXT)
 endif
@@ -15,6 +20,7 @@ check-interop: $(interop_programs)
 		HTTP_FIXTURE='$(abs_top_builddir)/tests/interop/http-fixture' \
 		SIO_FIXTURE='$(abs_top_builddir)/tests/interop/sio-fixture' \
 		STATIC_FIXTURE='$(abs_top_builddir)/tests/interop/static-fixture' \
+		DETECT_TOOL='$(abs_top_builddir)/tests/interop/detect-tool' \
 		JWT_CHECK='$(abs_top_builddir)/tests/interop/jwt-check' \
 		node --test --test-reporter=tap --test-timeout=300000 \
 		$${INTEROP_TESTS:-tests/interop/*.test.mjs}

@@ -118,6 +118,9 @@ static const struct expected rows[] = {
 	{ "both", { { "package.json", "{\"scripts\":{\"build\":\"vite build\"},\"engines\":{\"node\":\">=18\"},\"devDependencies\":{\"vite\":\"8\"}}" },
 	    { "node_modules/vite/package.json", "{\"engines\":{\"node\":\"^20.19.0||>=22.12.0\"}}" } }, .range = ">=18 ^20.19.0 || >=18 >=22.12.0" },
 
+	{ "both, one with a hyphen", { { "package.json", "{\"scripts\":{\"build\":\"vite build\"},\"engines\":{\"node\":\"18 - 24\"},\"devDependencies\":{\"vite\":\"8\"}}" },
+	    { "node_modules/vite/package.json", "{\"engines\":{\"node\":\"^20.19.0||>=22.12.0\"}}" } }, .range = ">=18 <=24 ^20.19.0 || >=18 <=24 >=22.12.0" },
+
 	{ "plain static", { { "index.html", "x" } }, .framework = "static", .script = "", .outputs = "." },
 	{ "a directory of it", { { "site/index.html", "x" } }, { .output_dir = "site" }, .framework = "static", .outputs = "site" },
 	{ "static beside a package.json", { { "package.json", "{\"scripts\":{\"start\":\"serve\"}}" }, { "index.html", "x" } }, .framework = "static", .script = "" },
