@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/parse.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
@@ -54,6 +55,7 @@ struct plan {
 	const struct spawn_request *request;
 	char **candidates; /* the paths that argv[0] may be, ends with NULL */
 	int input, output, failures;
+	int lifted[SPAWN_FDS_MAX]; /* the child's: request->fds, out of the way */
 };
 
 /* Out of the way of the child's own 0, 1 and 2, should ours have been closed. */
@@ -206,15 +208,44 @@ static int exec_candidates(const struct plan *plan)
 	return error;
 }
 
-static void child_main(const struct plan *plan)
+/* First out of the way of the numbers they get, all of them and the pipe for failures. */
+static int pass_descriptors(struct plan *plan)
 {
+	const int *fds = plan->request->fds;
+	const int n = (int)plan->request->n_fds;
+	int lifted = STDERR_FILENO + n; /* the last of the numbers they get */
+	int fd = fcntl(plan->failures, F_DUPFD_CLOEXEC, lifted + 1);
+
+	if (fd < 0)
+		return -errno;
+	plan->failures = fd;
+	for (int i = 0; i < n; i++) {
+		fd = fcntl(fds[i], F_DUPFD_CLOEXEC, lifted + 1);
+		if (fd < 0)
+			return -errno;
+		plan->lifted[i] = fd;
+	}
+	for (int i = 0; i < n; i++)
+		if (dup2(plan->lifted[i], STDERR_FILENO + 1 + i) < 0)
+			return -errno;
+	return 0;
+}
+
+static void child_main(struct plan *plan)
+{
+	const unsigned n_fds = (unsigned)plan->request->n_fds;
+	int r;
+
 	reset_signals();
 	setsid();
 	if (dup2(plan->input, STDIN_FILENO) < 0 || dup2(plan->output, STDOUT_FILENO) < 0 ||
 	    dup2(plan->output, STDERR_FILENO) < 0)
 		fail_child(plan, AT_SETUP, errno);
+	r = pass_descriptors(plan);
+	if (r < 0)
+		fail_child(plan, AT_SETUP, -r);
 	/* All of ours are close-on-exec at birth; this is for what a library or our parent left. */
-	(void)syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
+	(void)syscall(SYS_close_range, STDERR_FILENO + 1 + n_fds, ~0U, CLOSE_RANGE_CLOEXEC);
 	if (plan->request->cwd && chdir(plan->request->cwd) < 0)
 		fail_child(plan, AT_CWD, errno);
 	fail_child(plan, AT_COMMAND, exec_candidates(plan));
@@ -268,7 +299,7 @@ static pid_t begin_child(const struct plan *plan, int *ret_pidfd)
 }
 
 /* With all signals blocked: a handler of ours that ran in the child would speak for us. */
-static pid_t begin_child_quietly(const struct plan *plan, int *ret_pidfd)
+static pid_t begin_child_quietly(struct plan *plan, int *ret_pidfd)
 {
 	sigset_t all, before;
 	pid_t pid;
@@ -430,6 +461,7 @@ int child_spawn(struct loop *loop, const struct spawn_request *request, const st
 	int pidfd = -1, r;
 	pid_t pid;
 
+	assert(request->n_fds <= SPAWN_FDS_MAX);
 	if (!request->argv[0] || !*request->argv[0])
 		return fault_field(reterr, "command", "is empty");
 	candidates = plan.candidates = candidates_of(request);

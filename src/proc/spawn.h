@@ -11,9 +11,11 @@
 
 /*
  * A child process, born into its own session and process group (and cgroup, where one is given),
- * its descriptors closed but for the three, its signals reset.
+ * its descriptors closed but for the three and those it is given, its signals reset.
  */
 struct child;
+
+#define SPAWN_FDS_MAX 16
 
 /* Borrowed until child_spawn() returns. */
 struct spawn_request {
@@ -24,6 +26,8 @@ struct spawn_request {
 	/* When we are gone it waits for a reader (child_adopt()) once its pipe is full, instead of
 	 * being ended by it. */
 	bool output_outlives_us;
+	const int *fds; /* become 3, 4, … of the child; stay open here, too */
+	size_t n_fds;
 };
 
 struct child_ops {

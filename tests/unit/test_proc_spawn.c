@@ -373,6 +373,42 @@ static void one_that_was_let_go_lives_and_is_reaped_at_its_end(void **state)
 	world_done(&w);
 }
 
+static int pipe_of(const char *text)
+{
+	int fds[2];
+
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	assert_int_equal(write(fds[1], text, strlen(text)), strlen(text));
+	close(fds[1]);
+	return fds[0];
+}
+
+static void descriptors_it_is_given_have_the_numbers_after_its_three(void **state)
+{
+	const char *const argv[] = { "sh", "-c", "cat <&3; cat <&4; cat <&5; ls /proc/self/fd",
+				     NULL };
+	int fds[3];
+	struct world w;
+
+	(void)state;
+	world_init(&w);
+	for (int i = 0; i < 3; i++)
+		fds[2 - i] = pipe_of((const char *[]){ "third ", "second ", "first " }[i]);
+	assert_int_equal(child_spawn(w.loop,
+				     &(struct spawn_request){ .argv = argv,
+							      .environ_ = usual_environ,
+							      .fds = fds,
+							      .n_fds = ARRAY_SIZE(fds) },
+				     &ops, &w, &w.child, NULL),
+			 0);
+	run(&w);
+	/* 6 is ls' own, of the directory. */
+	assert_string_equal(strbuf_str(&w.output), "first second third 0\n1\n2\n3\n4\n5\n6\n");
+	for (int i = 0; i < 3; i++)
+		close(fds[i]);
+	world_done(&w);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -383,6 +419,7 @@ int main(int argc, char **argv)
 		proc_test(its_signals_and_descriptors_are_as_new),
 		proc_test(its_output_outlives_us_and_is_read_on),
 		proc_test(an_output_that_is_not_ours_is_not_adopted),
+		proc_test(descriptors_it_is_given_have_the_numbers_after_its_three),
 		proc_test(its_command_is_looked_up_in_its_own_path),
 		proc_test(what_cannot_begin_is_a_fault_with_its_field),
 		proc_test(its_end_is_told_while_another_holds_its_output),
