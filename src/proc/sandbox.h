@@ -21,18 +21,26 @@ struct sandbox; /* what this host can do, found out once */
 
 enum sandbox_level { SANDBOX_REQUIRE, SANDBOX_PREFER, SANDBOX_OFF };
 
-/* Tries the whole set of arguments with true(1), in a child; `done` may be NULL. */
 struct sandbox_deps {
 	struct loop *loop;
 	struct jobs *jobs;
 	struct cgroups *cgroups; /* NULL where there are none */
+	const char *inside; /* previewd-sandbox; NULL: beside this program, else as installed */
 };
 
+/* Tries the whole set of arguments with true(1), in a child. */
 struct sandbox *sandbox_new(const struct sandbox_deps *deps, enum sandbox_level level);
-struct sandbox *sandbox_free(struct sandbox *s);
+struct sandbox *sandbox_free(struct sandbox *s); /* after its runs */
 DEFINE_CLEANUP(struct sandbox *, sandbox_free)
 
+/* Where it couldn't be had, it is tried again: the remedy may have been applied. */
 void sandbox_set_level(struct sandbox *s, enum sandbox_level level);
+
+/*
+ * Whether a run that begins now will be isolated. One that isn't has no /build and no binds: it
+ * runs in `workdir` itself, with the host's paths and network, and the caller gives it such paths.
+ */
+bool sandbox_isolates(const struct sandbox *s);
 
 /*
  * For GET /health/web_preview and previewctl status: whether builds are isolated here, and if not,
@@ -58,7 +66,7 @@ struct sandbox_limits {
 	usec_t wall;        /* from start to SIGKILL of all of it */
 	uint64_t memory;    /* bytes of the tree where a cgroup can be had; else a process's data */
 	uint64_t file_size; /* bytes of one file */
-	uint64_t disk;      /* bytes that `workdir` may grow by while it runs */
+	uint64_t disk; /* bytes that `workdir` and the writable binds may grow by while it runs */
 	unsigned processes;
 	unsigned files; /* open, a process */
 };
@@ -80,11 +88,12 @@ struct sandbox_request {
 };
 
 enum sandbox_end {
-	SANDBOX_EXITED,    /* `code` */
-	SANDBOX_SIGNALED,  /* `code` is the signal */
-	SANDBOX_TIMED_OUT, /* limits.wall */
-	SANDBOX_DISK_FULL, /* limits.disk */
-	SANDBOX_NO_MEMORY, /* limits.memory, where the cgroup tells */
+	SANDBOX_EXITED,       /* `code` */
+	SANDBOX_SIGNALED,     /* `code` is the signal */
+	SANDBOX_TIMED_OUT,    /* limits.wall */
+	SANDBOX_DISK_FULL,    /* limits.disk */
+	SANDBOX_NO_MEMORY,    /* limits.memory */
+	SANDBOX_NO_PROCESSES, /* limits.processes, where the kernel didn't hold it (as root) */
 };
 
 struct sandbox_ops {

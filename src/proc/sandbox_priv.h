@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include "base/strbuf.h"
+#include "proc/pidref.h"
+#include "proc/sandbox.h"
+
+/*
+ * The parts of the sandbox: its policy as bwrap(1)'s arguments, why it can't be had here, and what
+ * it uses while it runs.
+ */
+
+/* ---- sandbox_args.c ---- */
+
+/* Where things are inside. */
+#define SANDBOX_WORKDIR      "/build"
+#define SANDBOX_HOME         "/home/build"
+#define SANDBOX_INSIDE       "/run/previewd/sandbox" /* our program of proc/inside.h */
+#define SANDBOX_PROXY_SOCKET "/run/previewd/proxy.sock"
+
+/* The descriptors that a sandbox is started with, in this order, from 3 on. */
+enum sandbox_fd {
+	SANDBOX_FD_GO = 3, /* of proc/inside.h; the only one where it isn't isolated */
+	SANDBOX_FD_ARGS,   /* bwrap's --args: nothing of the host in /proc/1/cmdline inside */
+	SANDBOX_FD_STATUS, /* its --json-status-fd */
+	SANDBOX_FD_SECCOMP,
+	SANDBOX_FD_PASSWD,
+	SANDBOX_FD_GROUP,
+	SANDBOX_FD_HOSTS,
+	SANDBOX_FD_END_,
+};
+
+/* What differs from one system to another, and the arguments depend on. */
+#define SANDBOX_ROOTS 7
+struct sandbox_host {
+	struct {
+		const char *path; /* "/bin" */
+		char *link;       /* "usr/bin": the target where it is a symbolic link */
+		bool exists;
+	} roots[SANDBOX_ROOTS];
+	char *bwrap;       /* NULL: it isn't in the PATH */
+	char *inside;      /* where previewd-sandbox is, NULL: nowhere */
+	char *resolv_conf; /* the file behind /etc/resolv.conf, NULL: there is none */
+};
+
+/* `inside` NULL: beside this program's own file, else in libexecdir. */
+void sandbox_host_read(struct sandbox_host *h, const char *inside);
+void sandbox_host_done(struct sandbox_host *h);
+
+/* Refuses what can't be meant: relative paths, a way out by "..". */
+int sandbox_check(const struct sandbox_request *request, struct fault *reterr) must_use;
+
+/* The whole policy: bwrap's arguments, each with its NUL. */
+void sandbox_args(struct strbuf *args, const struct sandbox_host *host,
+		  const struct sandbox_request *request);
+
+/*
+ * The command: bwrap with the arguments above and previewd-sandbox before the request's own, or
+ * that alone where it runs without.  A strv, as parse_list() gives it.
+ */
+char **sandbox_command(const struct sandbox_host *host, const struct sandbox_request *request,
+		       bool is_isolated);
+
+/* The variables of a run that isn't isolated, with its mark (proc/tree.h); inside, they are among
+ * the arguments. */
+char **sandbox_environ(const struct sandbox_request *request, const char *mark);
+
+extern const char sandbox_passwd[], sandbox_group[], sandbox_hosts[];
+
+/* ---- sandbox_remedy.c ---- */
+
+struct sandbox_facts {
+	bool has_seccomp;       /* built in */
+	bool has_inside;        /* previewd-sandbox was found */
+	bool has_bwrap;         /* so was bwrap */
+	const char *said;       /* what bwrap and what it ran put out, "" when nothing */
+	int userns_clone;       /* kernel.unprivileged_userns_clone, -1: there is none */
+	int userns_max;         /* user.max_user_namespaces */
+	int apparmor_restricts; /* kernel.apparmor_restrict_unprivileged_userns */
+	bool is_container;
+	bool is_root;
+};
+
+/* Fills in what the host itself tells. */
+void sandbox_facts_read(struct sandbox_facts *f);
+
+/* A sentence with what is wrong and what to do; the caller's. */
+char *sandbox_remedy(const struct sandbox_facts *f);
+
+/* ---- sandbox_watch.c ---- */
+
+/*
+ * What a run uses, looked at from outside: for a helper thread.
+ */
+struct sandbox_usage {
+	uint64_t disk;      /* bytes beneath its writable directories, and of its deleted files */
+	uint64_t memory;    /* bytes of all its processes */
+	unsigned processes; /* and threads */
+};
+
+struct sandbox_look {
+	struct pidref root; /* the run's first process; pid 0: only the directories */
+	char **directories; /* the writable ones, a strv */
+	struct sandbox_usage usage;
+	usec_t took;
+};
+
+int sandbox_look(struct sandbox_look *look) must_use;
+void sandbox_look_done(struct sandbox_look *look);
