@@ -4,6 +4,8 @@
  *
  *  - As root all capabilities stay unless --cap-drop says otherwise.
  *  - The root, /dev and /dev/shm are tmpfs: unbounded until they get a size or become read-only.
+ *  - As root the files beneath /proc/sys and its kin are the sandbox's own user's: bwrap looks only
+ *    whether the directories can be written, and leaves them as they are.
  *  - With the host's network its loopback can be reached, too: so a proxy, and no network.
  *  - The arguments come by a descriptor: those of the command line, host paths and all, could be
  *    read inside from /proc/1/cmdline.
@@ -253,6 +255,20 @@ static void add_system(struct strbuf *args, const struct sandbox_host *host)
 	add_fd(args, "--ro-bind-data", SANDBOX_FD_GROUP, "/etc/group");
 }
 
+/* What in /proc is the machine's and not a process'. */
+static void add_proc(struct strbuf *args)
+{
+	static const char *const shared[] = {
+		"/proc/sys",  "/proc/sysrq-trigger", "/proc/irq",    "/proc/bus",    "/proc/fs",
+		"/proc/scsi", "/proc/acpi",          "/proc/asound", "/proc/driver", "/proc/mtrr"
+	};
+
+	add3(args, "--proc", "/proc", "--dev");
+	add(args, "/dev");
+	for (size_t i = 0; i < ARRAY_SIZE(shared); i++)
+		add3(args, "--ro-bind-try", shared[i], shared[i]);
+}
+
 static void add_network(struct strbuf *args, const struct sandbox_host *host,
 			const struct sandbox_request *request)
 {
@@ -292,9 +308,9 @@ void sandbox_args(struct strbuf *args, const struct sandbox_host *host,
 	each_variable(request, SANDBOX_HOME, true, add_variable, args);
 	add_system(args, host);
 	add_network(args, host, request);
-	ADD(args, "--proc", "/proc", "--dev", "/dev", "--size", HOME_SIZE_MAX, "--tmpfs",
-	    "/dev/shm", "--remount-ro", "/dev", "--size", TMP_SIZE_MAX, "--tmpfs", "/tmp", "--size",
-	    HOME_SIZE_MAX, "--tmpfs", SANDBOX_HOME);
+	add_proc(args);
+	ADD(args, "--size", HOME_SIZE_MAX, "--tmpfs", "/dev/shm", "--remount-ro", "/dev", "--size",
+	    TMP_SIZE_MAX, "--tmpfs", "/tmp", "--size", HOME_SIZE_MAX, "--tmpfs", SANDBOX_HOME);
 	if (request->node)
 		add3(args, "--ro-bind", request->node, request->node);
 	add3(args, "--ro-bind", host->inside, SANDBOX_INSIDE);
