@@ -102,10 +102,10 @@ static const struct cause causes[] = {
 	{ is_old_bwrap,
 	  "bubblewrap is too old: 0.8 or newer is needed" },
 	{ is_restricted_by_apparmor,
-	  "AppArmor keeps user namespaces from bwrap: install its profile (apt install "
-	  "apparmor-profiles && ln -s /usr/share/apparmor/extra-profiles/bwrap-userns-restrict "
-	  "/etc/apparmor.d/ && systemctl reload apparmor), or allow them to all programs (sysctl "
-	  "kernel.apparmor_restrict_unprivileged_userns=0)" },
+	  "AppArmor keeps user namespaces from bwrap: give it a profile (printf 'abi <abi/4.0>,\\n"
+	  "include <tunables/global>\\nprofile bwrap /usr/bin/bwrap flags=(unconfined) {\\n  "
+	  "userns,\\n}\\n' >/etc/apparmor.d/bwrap && systemctl reload apparmor), or allow them to "
+	  "all programs (sysctl kernel.apparmor_restrict_unprivileged_userns=0)" },
 	{ is_off_by_debian_switch,
 	  "user namespaces are off for ordinary users: sysctl kernel.unprivileged_userns_clone=1 "
 	  "(and the same line in /etc/sysctl.d/, to keep it)" },

@@ -9,11 +9,13 @@
 
 #include "base/strbuf.h"
 #include "loop/jobs.h"
+#include "net/connectproxy.h"
 
 #include <arpa/inet.h>
 #include <linux/netlink.h>
 #include <linux/sched.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <sys/ioctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
@@ -358,22 +360,100 @@ static void files_of_the_host_are_not_there(void **state)
 	unlink(secret);
 }
 
-static void without_a_network_even_the_hosts_loopback_is_out_of_reach(void **state)
+static int listen_on_loopback(unsigned *ret_port)
 {
-	struct world *w = world_of(state);
 	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
 	socklen_t len = sizeof(at);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	scoped(freep) char *line = NULL;
 
 	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
 	assert_int_equal(listen(fd, 1), 0);
 	assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
-	line = xasprintf("bash -c \"exec 3<>/dev/tcp/127.0.0.1/%u\"", ntohs(at.sin_port));
+	*ret_port = ntohs(at.sin_port);
+	return fd;
+}
+
+static void without_a_network_even_the_hosts_loopback_is_out_of_reach(void **state)
+{
+	struct world *w = world_of(state);
+	unsigned port;
+	int fd = listen_on_loopback(&port);
+	scoped(freep) char *line = xasprintf("bash -c \"exec 3<>/dev/tcp/127.0.0.1/%u\"", port);
+
 	expect_all_to_fail(w, (const char *const[]){ line,
 						     "bash -c \"exec 3<>/dev/tcp/203.0.113.1/443\"",
 						     "grep -v lo: /proc/net/dev | grep :", NULL });
 	close(fd);
+}
+
+/* ---- by the proxy ---- */
+
+#define DELIVERY (8 * 1024 * 1024)
+
+static void *deliver(void *arg)
+{
+	static char chunk[65536];
+	const int fd = accept(*(int *)arg, NULL, NULL);
+
+	for (size_t sent = 0; sent < DELIVERY; sent += sizeof(chunk))
+		if (send(fd, chunk, sizeof(chunk), MSG_NOSIGNAL) != sizeof(chunk))
+			break;
+	close(fd);
+	return NULL;
+}
+
+static void on_refused(const char *text, void *arg)
+{
+	strbuf_printf(arg, "%s\n", text);
+}
+
+static void through_the_proxy_it_reaches_what_is_listed_and_nothing_else(void **state)
+{
+	static const char ask[] =
+		"ask() { exec 3<>/dev/tcp/127.0.0.1/3128; "
+		"printf 'CONNECT %%s HTTP/1.1\\r\\n\\r\\n' $1 >&3; head -c $2 <&3; }; "
+		"ask example.org:443 24; ask 127.0.0.1:%u 39; "
+		"(exec 3<>/dev/tcp/127.0.0.1/%u) 2>/dev/null || echo not directly; "
+		"cat <&3 | wc -c";
+	struct world *w = world_of(state);
+	scoped(strbuf_done) struct strbuf refused = strbuf_init(STRBUF_UNLIMITED);
+	scoped(freep) char *socket_path = xasprintf("%s.sock", w->workdir);
+	scoped(freep) char *script = NULL;
+	scoped(freep) char *entry = NULL;
+	scoped(freep) char *wanted = NULL;
+	struct connectproxy *proxy;
+	struct sandbox_request request;
+	pthread_t thread;
+	unsigned port;
+	int fd = listen_on_loopback(&port);
+
+	script = xasprintf(ask, port, port);
+	entry = xasprintf("127.0.0.1:%u", port);
+	assert_int_equal(connectproxy_new(w->loop, w->jobs,
+					  &(struct connectproxy_settings){
+						  .path = socket_path,
+						  .allow = (const char *const[]){ entry, NULL },
+						  .connections_max = 8,
+						  .buffer_max = 65536,
+					  },
+					  on_refused, &refused, &proxy, NULL),
+			 0);
+	assert_int_equal(pthread_create(&thread, NULL, deliver, &fd), 0);
+	request = request_of(w, (const char *const[]){ "bash", "-c", script, NULL });
+	request.network = SANDBOX_PROXY;
+	request.proxy_socket = socket_path;
+	start(w, &request);
+	run_loop(w);
+	wanted = xasprintf("HTTP/1.1 403 Forbidden\r\nHTTP/1.1 200 Connection established\r\n\r\n"
+			   "not directly\n%d\n",
+			   DELIVERY);
+	assert_string_equal(strbuf_str(&w->output), wanted);
+	assert_string_equal(strbuf_str(&refused),
+			    "refused example.org:443: not in publish.registries\n");
+	shutdown(fd, SHUT_RDWR);
+	close(fd);
+	pthread_join(thread, NULL);
+	connectproxy_free(proxy);
 }
 
 /* ---- what it can't use up ---- */
@@ -450,49 +530,108 @@ static void a_fork_bomb_is_held_or_ended(void **state)
 
 /* ---- its end ---- */
 
+/* Whether a `sleep SECONDS` runs anywhere on this machine; the seconds are the test's own. */
+static bool sleeps(const char *seconds)
+{
+	struct process *all;
+	bool found = false;
+	size_t n;
+
+	assert_int_equal(processes_read(&all, &n), 0);
+	for (size_t i = 0; i < n && !found; i++) {
+		scoped(freep) char *path = xasprintf("/proc/%d/cmdline", (int)all[i].pid);
+		scoped(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
+		char command[64] = "";
+
+		if (fd >= 0 && read(fd, command, sizeof(command) - 1) > 0)
+			found = strcmp(command, "sleep") == 0 &&
+				strcmp(command + 6, seconds) == 0 && !process_is_over(&all[i]);
+	}
+	free(all);
+	return found;
+}
+
+/* Longer than any test, and no other run's. */
+static char *own_seconds(void)
+{
+	return xasprintf("10%07d", getpid());
+}
+
 static void its_time_is_limited_and_all_of_it_ends(void **state)
 {
 	struct world *w = world_of(state);
-	const char *const argv[] = { "sh", "-c",
-				     "trap '' TERM HUP INT; (setsid setsid sleep 61 &) ; sleep 61",
-				     NULL };
+	scoped(freep) char *seconds = own_seconds();
+	scoped(freep) char *script = xasprintf("trap '' TERM HUP INT; (setsid setsid sleep %s &);"
+					       "echo begun; sleep %s",
+					       seconds, seconds);
+	const char *const argv[] = { "sh", "-c", script, NULL };
 	struct sandbox_request request = request_of(w, argv);
-	struct process *all;
-	size_t n;
 
 	request.limits.wall = USEC_PER_SEC;
 	start(w, &request);
 	run_loop(w);
 	assert_int_equal(w->end, SANDBOX_TIMED_OUT);
-	assert_int_equal(processes_read(&all, &n), 0);
-	for (size_t i = 0; i < n; i++) {
-		scoped(freep) char *path = xasprintf("/proc/%d/cmdline", (int)all[i].pid);
-		char command[64] = "";
-		int fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_false(sleeps(seconds));
+}
 
-		if (fd < 0)
-			continue;
-		(void)!read(fd, command, sizeof(command) - 1);
-		close(fd);
-		if (strcmp(command, "sleep") == 0 && strcmp(command + 6, "61") == 0 &&
-		    !process_is_over(&all[i]))
-			fail_msg("%d still sleeps", (int)all[i].pid);
+/* The daemon's part in the test below, killed in the middle of it. */
+static void run_for_ever(const char *seconds)
+{
+	struct world w;
+	scoped(freep) char *script =
+		xasprintf("(setsid sleep %s &); exec sleep %s", seconds, seconds);
+	const char *const argv[] = { "sh", "-c", script, NULL };
+	struct sandbox_request request;
+
+	alarm(120);
+	if (world_init(&w, SANDBOX_REQUIRE))
+		_exit(1);
+	request = request_of(&w, argv);
+	start(&w, &request);
+	puts(w.workdir);
+	fflush(stdout);
+	run_loop(&w);
+	_exit(1);
+}
+
+static void when_the_daemon_is_killed_nothing_stays(void **state)
+{
+	struct world *w = world_of(state);
+	scoped(freep) char *seconds = own_seconds();
+	char workdir[sizeof(w->workdir)] = "";
+	int out[2];
+	pid_t pid;
+
+	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+	pid = fork();
+	if (pid == 0) {
+		dup2(out[1], STDOUT_FILENO);
+		execl("/proc/self/exe", "daemon", "for-ever", seconds, NULL);
+		_exit(127);
 	}
-	free(all);
+	close(out[1]);
+	assert_int_equal(read(out[0], workdir, sizeof(workdir) - 1), strlen(w->workdir) + 1);
+	close(out[0]);
+	workdir[strlen(w->workdir)] = '\0';
+	while (!sleeps(seconds))
+		usleep(10000);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	while (sleeps(seconds)) /* or the alarm */
+		usleep(10000);
+	remove_tree(workdir);
 }
 
 static void what_it_left_behind_ends_with_its_command(void **state)
 {
 	struct world *w = world_of(state);
+	scoped(freep) char *seconds = own_seconds();
+	scoped(freep) char *script = xasprintf("(setsid sleep %s >left 2>&1 &); exit 4", seconds);
 
-	/* A daemon that would write when its time has come. */
-	run_script(
-		w,
-		"(setsid sh -c 'echo begun; sleep 0.3; echo alive >>left' &); sleep 0.1; exit 4");
+	run_script(w, script);
 	assert_int_equal(w->end, SANDBOX_EXITED);
 	assert_int_equal(w->code, 4);
-	run_script(w, "sleep 0.5; cat left");
-	assert_null(strstr(strbuf_str(&w->output), "alive"));
+	assert_false(sleeps(seconds));
 }
 
 static void a_signal_is_told(void **state)
@@ -636,12 +775,14 @@ int main(int argc, char **argv)
 		sandbox_test(its_environment_is_its_own),
 		sandbox_test(files_of_the_host_are_not_there),
 		sandbox_test(without_a_network_even_the_hosts_loopback_is_out_of_reach),
+		sandbox_test(through_the_proxy_it_reaches_what_is_listed_and_nothing_else),
 		sandbox_test(a_file_may_not_outgrow_its_limit),
 		sandbox_test(one_that_fills_the_disk_is_ended),
 		sandbox_test(deleted_and_hidden_files_count),
 		sandbox_test(one_that_eats_memory_is_ended),
 		sandbox_test(a_fork_bomb_is_held_or_ended),
 		sandbox_test(its_time_is_limited_and_all_of_it_ends),
+		sandbox_test(when_the_daemon_is_killed_nothing_stays),
 		sandbox_test(what_it_left_behind_ends_with_its_command),
 		sandbox_test(a_signal_is_told),
 		sandbox_test(one_that_is_freed_ends_without_a_word),
@@ -655,6 +796,8 @@ int main(int argc, char **argv)
 		try_calls();
 		return 0;
 	}
+	if (argc == 3 && strcmp(argv[1], "for-ever") == 0)
+		run_for_ever(argv[2]);
 	helper_main(argc, argv);
 	alarm(180);
 	return cmocka_run_group_tests_name("sandbox", tests, NULL, NULL);

@@ -244,7 +244,7 @@ static void each_cause_has_its_remedy(void **state)
 		{ FACTS(f->said = "bwrap: Unknown option --disable-userns\n"), "0.8 or newer" },
 		{ FACTS(f->said = "bwrap: setting up uid map: Permission denied\n",
 			f->apparmor_restricts = 1),
-		  "bwrap-userns-restrict" },
+		  "profile bwrap /usr/bin/bwrap flags=(unconfined)" },
 		{ FACTS(f->said = "bwrap: loopback: Failed RTM_NEWADDR: Operation not permitted\n",
 			f->apparmor_restricts = 1),
 		  "kernel.apparmor_restrict_unprivileged_userns=0" },
