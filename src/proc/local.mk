@@ -7,6 +7,7 @@ libpreviewd_a_SOURCES += \
 	%reldir%/sandbox.c %reldir%/sandbox.h %reldir%/sandbox_priv.h \
 	%reldir%/sandbox_args.c \
 	%reldir%/sandbox_remedy.c \
+	%reldir%/sandbox_run.c \
 	%reldir%/sandbox_watch.c \
 	%reldir%/seccomp.c %reldir%/seccomp.h \
 	%reldir%/spawn.c %reldir%/spawn.h \

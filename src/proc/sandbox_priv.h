@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
+#include <sys/queue.h>
+
 #include "base/strbuf.h"
 #include "proc/pidref.h"
 #include "proc/sandbox.h"
@@ -86,6 +88,31 @@ void sandbox_facts_read(struct sandbox_facts *f);
 
 /* A sentence with what is wrong and what to do; the caller's. */
 char *sandbox_remedy(const struct sandbox_facts *f);
+
+/* ---- sandbox.c ---- */
+
+enum sandbox_state { SANDBOX_TRYING, SANDBOX_USABLE, SANDBOX_UNUSABLE };
+
+struct sandbox {
+	struct sandbox_deps deps;
+	char *inside; /* of deps */
+	enum sandbox_level level;
+	enum sandbox_state state;
+	struct sandbox_host host;
+	char *remedy; /* while unusable */
+	struct sandbox_run *probe;
+	struct strbuf said; /* by the probe */
+	LIST_HEAD(, sandbox_run) runs;
+};
+
+/* ---- sandbox_run.c ---- */
+
+int sandbox_run_start(struct sandbox *s, const struct sandbox_request *request, bool is_isolated,
+		      const struct sandbox_ops *ops, void *arg, struct sandbox_run **ret,
+		      struct fault *reterr) must_use;
+
+/* Kills it and forgets it: the loop, too, is at its end. */
+void sandbox_run_abandon(struct sandbox_run *run);
 
 /* ---- sandbox_watch.c ---- */
 
