@@ -350,6 +350,48 @@ int cgroup_processes(const char *path, pid_t **ret, size_t *ret_n)
 	return 0;
 }
 
+static int write_number(const char *path, const char *name, uint64_t value)
+{
+	scoped(freep) char *text = xasprintf("%llu", (unsigned long long)value);
+
+	return write_text(path, name, text);
+}
+
+static bool limit_memory(const char *path, uint64_t bytes)
+{
+	if (bytes == 0 || write_number(path, "/memory.max", bytes) < 0)
+		return false;
+	/* Neither is everywhere: a kernel without swap, an old one. */
+	(void)!write_text(path, "/memory.swap.max", "0");
+	(void)!write_text(path, "/memory.oom.group", "1");
+	return true;
+}
+
+unsigned cgroup_limit(struct cgroups *c, const char *path, const struct cgroup_limits *limits)
+{
+	unsigned held = 0;
+
+	/* One by one: a controller that isn't there would refuse the other, too. */
+	(void)!write_text(c->base, "/cgroup.subtree_control", "+memory");
+	(void)!write_text(c->base, "/cgroup.subtree_control", "+pids");
+	if (limit_memory(path, limits->memory))
+		held |= CGROUP_HOLDS_MEMORY;
+	if (limits->processes > 0 && write_number(path, "/pids.max", limits->processes) >= 0)
+		held |= CGROUP_HOLDS_PROCESSES;
+	return held;
+}
+
+bool cgroup_ran_out_of_memory(const char *path)
+{
+	scoped(freep) char *events = NULL;
+	const char *row;
+
+	if (read_text(path, "/memory.events", &events) < 0)
+		return false;
+	row = strstr(events, "oom_kill ");
+	return row && row[strlen("oom_kill ")] != '0';
+}
+
 int cgroup_kill(const char *path)
 {
 	scoped(freep) pid_t *pids = NULL;

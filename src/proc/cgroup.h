@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/cleanup.h"
@@ -41,6 +42,20 @@ bool cgroup_has(const char *path, pid_t pid); /* in it or below it */
 
 /* The pids in it and below it, zombies included, in a new array that the caller frees. */
 int cgroup_processes(const char *path, pid_t **ret, size_t *ret_n) must_use;
+
+/* Of all processes of a group together; 0: none. */
+struct cgroup_limits {
+	uint64_t memory; /* bytes, and none of them swapped out */
+	unsigned processes;
+};
+
+enum { CGROUP_HOLDS_MEMORY = 1, CGROUP_HOLDS_PROCESSES = 2 };
+
+/* Returns which of them the group holds from now on: it has not every controller everywhere. */
+unsigned cgroup_limit(struct cgroups *c, const char *path, const struct cgroup_limits *limits);
+
+/* Whether the kernel killed for want of what cgroup_limit() left. */
+bool cgroup_ran_out_of_memory(const char *path);
 
 int cgroup_kill(const char *path) must_use; /* the whole subtree at once; -EPERM if we are in it */
 int cgroup_is_populated(const char *path) must_use; /* 1, 0 or -errno */

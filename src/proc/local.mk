@@ -23,6 +23,7 @@ previewd_sandbox_LDADD =
 
 UNIT_TESTS += tests/unit/test_proc_cgroup tests/unit/test_proc_kill tests/unit/test_proc_pidref \
 	tests/unit/test_proc_sandbox tests/unit/test_proc_spawn \
-	tests/unit/test_proc_tree tests/unit/test_sandbox_policy \
+	tests/unit/test_proc_tree tests/unit/test_sandbox_npm \
+	tests/unit/test_sandbox_policy \
 	tests/unit/test_sandbox_run
 EXTRA_DIST += tests/unit/proc_help.h tests/unit/sandbox_world.h

@@ -12,8 +12,9 @@
 
 LOG_AREA("sandbox");
 
-#define SAID_MAX   (16 * 1024)
-#define PROBE_WALL (30 * USEC_PER_SEC)
+#define SAID_MAX     (16 * 1024)
+#define PROBE_WALL   (30 * USEC_PER_SEC)
+#define PROBE_MEMORY (UINT64_C(256) * 1024 * 1024)
 
 static void sandbox_judge(struct sandbox *s, bool works)
 {
@@ -64,7 +65,10 @@ static void sandbox_try(struct sandbox *s)
 	const struct sandbox_request request = {
 		.argv = command,
 		.workdir = "/tmp",
-		.limits = { .wall = PROBE_WALL, .processes = 64, .files = 64 },
+		.limits = { .wall = PROBE_WALL,
+			    .memory = PROBE_MEMORY,
+			    .processes = 64,
+			    .files = 64 },
 	};
 	scoped(fault_done) struct fault fault = { 0 };
 
@@ -130,6 +134,20 @@ bool sandbox_isolates(const struct sandbox *s)
 	return true;
 }
 
+static const char *limits_text(const struct sandbox *s)
+{
+	static const char *const texts[] = {
+		[0] = "time; memory, processes and disk, by looking",
+		[CGROUP_HOLDS_MEMORY] = "memory, by a cgroup; time; processes and disk, by looking",
+		[CGROUP_HOLDS_PROCESSES] =
+			"processes, by a cgroup; time; memory and disk, by looking",
+		[CGROUP_HOLDS_MEMORY | CGROUP_HOLDS_PROCESSES] =
+			"memory and processes, by a cgroup; time; disk, by looking",
+	};
+
+	return texts[s->held];
+}
+
 bool sandbox_is_usable(const struct sandbox *s, const char **ret_remedy, const char **ret_limits)
 {
 	if (ret_remedy)
@@ -137,7 +155,7 @@ bool sandbox_is_usable(const struct sandbox *s, const char **ret_remedy, const c
 			      : s->state == SANDBOX_TRYING ? "it is being tried"
 							   : NULL;
 	if (ret_limits)
-		*ret_limits = "time; memory, processes, disk (by looking)";
+		*ret_limits = limits_text(s);
 	return s->state == SANDBOX_USABLE;
 }
 

@@ -353,9 +353,8 @@ static void list_add_number(struct list *l, const char *option, uint64_t value)
 }
 
 char **sandbox_command(const struct sandbox_host *host, const struct sandbox_request *request,
-		       bool is_isolated)
+		       const struct sandbox_limits *limits, bool is_isolated)
 {
-	const struct sandbox_limits *limits = &request->limits;
 	struct list l = { 0 };
 
 	if (is_isolated) {

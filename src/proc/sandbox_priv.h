@@ -61,7 +61,7 @@ void sandbox_args(struct strbuf *args, const struct sandbox_host *host,
  * that alone where it runs without.  A strv, as parse_list() gives it.
  */
 char **sandbox_command(const struct sandbox_host *host, const struct sandbox_request *request,
-		       bool is_isolated);
+		       const struct sandbox_limits *limits, bool is_isolated);
 
 /* The variables of a run that isn't isolated, with its mark (proc/tree.h); inside, they are among
  * the arguments. */
@@ -101,6 +101,7 @@ struct sandbox {
 	struct sandbox_host host;
 	char *remedy; /* while unusable */
 	struct sandbox_run *probe;
+	unsigned held;      /* by a run's cgroup: of cgroup_limit() */
 	struct strbuf said; /* by the probe */
 	LIST_HEAD(, sandbox_run) runs;
 };

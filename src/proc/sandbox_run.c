@@ -70,6 +70,7 @@ struct sandbox_run {
 	uint64_t disk_before;
 
 	char *cgroup;
+	unsigned held; /* by it: of cgroup_limit() */
 	char *mark;
 	struct proc_kill *kill; /* of what isn't isolated */
 
@@ -140,6 +141,8 @@ static void run_finish(struct sandbox_run *run)
 		   : end == SANDBOX_SIGNALED ? run->code - 128
 					     : run->code;
 
+	if (run->cgroup && !run->is_killed && cgroup_ran_out_of_memory(run->cgroup))
+		end = SANDBOX_NO_MEMORY;
 	run->is_over = true;
 	timer_cancel(run->wall);
 	timer_cancel(run->look_timer);
@@ -147,6 +150,7 @@ static void run_finish(struct sandbox_run *run)
 	run->look = job_free(run->look);
 	if (run->cgroup)
 		(void)!cgroup_remove(run->cgroup);
+	run->sandbox->held |= run->held;
 	if (run->is_freed)
 		run_discard(run);
 	else
@@ -533,7 +537,8 @@ static int run_spawn_isolated(struct sandbox_run *run, const struct sandbox_requ
 			      struct fault *reterr)
 {
 	static const char *const bare[] = { "PATH=/usr/local/bin:/usr/bin:/bin", NULL };
-	scoped(strv_freep) char **command = sandbox_command(&run->sandbox->host, request, true);
+	scoped(strv_freep) char **command =
+		sandbox_command(&run->sandbox->host, request, &run->limits, true);
 	scoped(descriptors_done) struct descriptors d = descriptors_none();
 	int r = put_go(run, &d);
 
@@ -557,7 +562,8 @@ static int run_spawn_isolated(struct sandbox_run *run, const struct sandbox_requ
 static int run_spawn_bare(struct sandbox_run *run, const struct sandbox_request *request,
 			  struct fault *reterr)
 {
-	scoped(strv_freep) char **command = sandbox_command(&run->sandbox->host, request, false);
+	scoped(strv_freep) char **command =
+		sandbox_command(&run->sandbox->host, request, &run->limits, false);
 	scoped(strv_freep) char **environ_ = sandbox_environ(request, run->mark);
 	scoped(freep) char *cwd = request->cwd ? xasprintf("%s/%s", request->workdir, request->cwd)
 					       : xstrdup(request->workdir);
@@ -591,8 +597,20 @@ static void run_make_cgroup(struct sandbox_run *run)
 	random_hex(number, sizeof(number) / 2);
 	name = xasprintf("build-%s", number);
 	r = cgroup_make(cgroups, name, &run->cgroup);
-	if (r < 0)
+	if (r < 0) {
 		log_warning_errno(r, "could not make a group for a build, going on without it");
+		return;
+	}
+	run->held = cgroup_limit(
+		cgroups, run->cgroup,
+		&(struct cgroup_limits){
+			.memory = run->limits.memory,
+			.processes =
+				run->limits.processes ? run->limits.processes + OWN_PROCESSES : 0,
+		});
+	/* Then a process has all of it, and nobody need look. */
+	if (run->held & CGROUP_HOLDS_MEMORY)
+		run->limits.memory = 0;
 }
 
 static void run_make_mark(struct sandbox_run *run)

@@ -326,6 +326,45 @@ static void the_group_we_are_in_is_never_killed_whole(void **state)
 	world_done(&w);
 }
 
+static char *read_line(const char *directory, const char *name)
+{
+	scoped(freep) char *path = xasprintf("%s/%s", directory, name);
+	FILE *f = fopen(path, "re");
+	char line[64] = "";
+
+	assert_non_null(f);
+	assert_non_null(fgets(line, sizeof(line), f));
+	fclose(f);
+	return xstrdup(line);
+}
+
+static void a_group_holds_the_limits_that_it_says_it_holds(void **state)
+{
+	scoped(cgroups_freep) struct cgroups *c = enter();
+	scoped(freep) char *path = NULL;
+	unsigned held;
+
+	(void)state;
+	assert_int_equal(cgroup_make(c, "limited", &path), 0);
+	held = cgroup_limit(c, path,
+			    &(struct cgroup_limits){ .memory = 128 << 20, .processes = 77 });
+	if (held & CGROUP_HOLDS_MEMORY) {
+		scoped(freep) char *memory = read_line(path, "memory.max");
+
+		assert_string_equal(memory, "134217728\n");
+	}
+	if (held & CGROUP_HOLDS_PROCESSES) {
+		scoped(freep) char *processes = read_line(path, "pids.max");
+
+		assert_string_equal(processes, "77\n");
+	}
+	if (!held)
+		print_message("# the hierarchy here has neither controller\n");
+	assert_false(cgroup_ran_out_of_memory(path));
+	assert_int_equal(cgroup_limit(c, path, &(struct cgroup_limits){ 0 }), 0);
+	assert_int_equal(cgroup_remove(path), 0);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -337,6 +376,7 @@ int main(int argc, char **argv)
 		proc_test(one_write_kills_all_below),
 		proc_test(a_group_that_is_gone_stops_no_spawn),
 		proc_test(the_group_we_are_in_is_never_killed_whole),
+		proc_test(a_group_holds_the_limits_that_it_says_it_holds),
 	};
 
 	helper_main(argc, argv);
