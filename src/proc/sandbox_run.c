@@ -305,7 +305,8 @@ static void run_judge(struct sandbox_run *run, const struct sandbox_usage *usage
 		run_kill(run, SANDBOX_DISK_FULL);
 	else if (is_over(usage->memory, run->limits.memory))
 		run_kill(run, SANDBOX_NO_MEMORY);
-	else if (is_over(usage->processes, run->limits.processes + OWN_PROCESSES))
+	else if (run->limits.processes > 0 &&
+		 usage->processes > run->limits.processes + OWN_PROCESSES)
 		run_kill(run, SANDBOX_NO_PROCESSES);
 }
 

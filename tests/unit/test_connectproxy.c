@@ -315,7 +315,7 @@ static void run(struct world *w)
 	w->n_threads = 0;
 }
 
-static void say(int fd, const char *format, ...)
+static void __attribute__((format(printf, 2, 3))) say(int fd, const char *format, ...)
 {
 	char text[512];
 	va_list args;
@@ -438,7 +438,6 @@ static void ask_for_https(struct world *w, int fd)
 /* A name whose owner lets it point to this machine: localhost stands for it. */
 static void a_name_that_resolves_to_this_machine_is_refused(void **state)
 {
-	scoped(connectproxy_freep) struct connectproxy *proxy = NULL;
 	struct world w;
 
 	(void)state;

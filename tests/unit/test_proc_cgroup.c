@@ -8,6 +8,7 @@
 #include "proc_help.h"
 
 #include "loop/jobs.h"
+#include "proc/sandbox.h"
 #include "proc/spawn.h"
 #include "proc/tree.h"
 
@@ -365,6 +366,86 @@ static void a_group_holds_the_limits_that_it_says_it_holds(void **state)
 	assert_int_equal(cgroup_remove(path), 0);
 }
 
+struct build {
+	struct loop *loop;
+	struct sandbox_run *run;
+	bool has_group; /* with something in it, while it ran */
+	enum sandbox_end end;
+};
+
+/* The group of a build, as a path; NULL when there is none. */
+static char *find_build_group(void)
+{
+	DIR *dir = opendir(delegated);
+	char *path = NULL;
+
+	for (const struct dirent *e; !path && (e = readdir(dir));)
+		if (strncmp(e->d_name, "task-build-", 11) == 0)
+			path = xasprintf("%s/%s", delegated, e->d_name);
+	closedir(dir);
+	return path;
+}
+
+static void on_build_output(const char *bytes, size_t len, void *arg)
+{
+	struct build *b = arg;
+	scoped(freep) char *group = find_build_group();
+
+	(void)bytes;
+	(void)len;
+	b->has_group = group && cgroup_is_populated(group) == 1;
+}
+
+static void on_build_end(enum sandbox_end end, int code, void *arg)
+{
+	struct build *b = arg;
+
+	(void)code;
+	b->end = end;
+	b->run = sandbox_run_free(b->run);
+	loop_stop(b->loop);
+}
+
+static const struct sandbox_ops build_ops = { .on_output = on_build_output,
+					      .on_end = on_build_end };
+
+/* Isolated or not, it is in one. */
+static void a_build_has_a_group_as_long_as_it_runs(void **state)
+{
+	scoped(cgroups_freep) struct cgroups *c = enter();
+	struct build b = { .loop = loop_new() };
+	struct jobs *jobs = jobs_new(b.loop, 1, 16);
+	struct sandbox *sandbox =
+		sandbox_new(&(struct sandbox_deps){ .loop = b.loop,
+						    .jobs = jobs,
+						    .cgroups = c,
+						    .inside = "./previewd-sandbox" },
+			    SANDBOX_PREFER);
+	const char *const argv[] = { "sh", "-c", "echo begun; exec sleep 60", NULL };
+	const char *remedy = "";
+	scoped(freep) char *group = NULL;
+
+	(void)state;
+	assert_int_equal(
+		sandbox_start(sandbox,
+			      &(struct sandbox_request){ .argv = argv,
+							 .workdir = "/tmp",
+							 .limits = { .wall = 2 * USEC_PER_SEC } },
+			      &build_ops, &b, &b.run, NULL),
+		0);
+	assert_int_equal(loop_run(b.loop), 0);
+	assert_true(b.has_group);
+	assert_int_equal(b.end, SANDBOX_TIMED_OUT);
+	(void)sandbox_is_usable(sandbox, &remedy, NULL);
+	if (remedy)
+		print_message("# not isolated: %s\n", remedy);
+	sandbox_free(sandbox);
+	jobs_free(jobs);
+	loop_free(b.loop);
+	group = find_build_group();
+	assert_null(group);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -377,6 +458,7 @@ int main(int argc, char **argv)
 		proc_test(a_group_that_is_gone_stops_no_spawn),
 		proc_test(the_group_we_are_in_is_never_killed_whole),
 		proc_test(a_group_holds_the_limits_that_it_says_it_holds),
+		proc_test(a_build_has_a_group_as_long_as_it_runs),
 	};
 
 	helper_main(argc, argv);
