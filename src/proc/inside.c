@@ -32,6 +32,7 @@
 #include <unistd.h>
 
 #define CONNECTIONS_MAX 64
+#define NICENESS        10 /* who looks at a page goes before who builds one */
 #define BUFFER_SIZE     (16 * 1024)
 
 /* Bytes on their way from one end to the other. */
@@ -338,6 +339,7 @@ int main(int argc, char **argv)
 		connections[i].fds[0] = connections[i].fds[1] = -1;
 
 	await_word(in.go);
+	(void)setpriority(PRIO_PROCESS, 0, NICENESS);
 	limit(RLIMIT_CORE, "0");
 	limit(RLIMIT_FSIZE, file_size);
 	limit(RLIMIT_NOFILE, files);
