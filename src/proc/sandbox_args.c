@@ -18,6 +18,7 @@
 #include "proc/inside.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -119,6 +120,71 @@ static bool goes_up(const char *path)
 	return strv_has(parts, "..");
 }
 
+/* What is behind `path` when it lies beneath `place`; NULL when it doesn't. */
+static const char *beneath(const char *path, const char *place)
+{
+	const size_t len = strlen(place);
+
+	return strncmp(path, place, len) == 0 && path[len] == '/' ? path + len + 1 : NULL;
+}
+
+/* The host's directory that a bind is put into, and where in it; NULL where it's a tmpfs. */
+static const char *directory_of_bind(const struct sandbox_request *request, size_t i,
+				     const char **ret_rest)
+{
+	const char *target = request->binds[i].target;
+
+	/* The latest lies over all before. */
+	while (i-- > 0) {
+		const struct sandbox_bind *b = &request->binds[i];
+
+		*ret_rest = beneath(target, b->target);
+		if (*ret_rest)
+			return b->is_tmpfs ? NULL : b->source;
+	}
+	*ret_rest = beneath(target, SANDBOX_WORKDIR);
+	return *ret_rest ? request->workdir : NULL;
+}
+
+static bool leads_by_link(const char *directory, const char *path)
+{
+	scoped(strv_freep) char **parts = parse_list(path, '/');
+	scoped(closep) int at = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	for (char **part = parts; *part && at >= 0; part++) {
+		struct stat st;
+		int next;
+
+		if (fstatat(at, *part, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			return false;
+		if (S_ISLNK(st.st_mode))
+			return true;
+		next = openat(at, *part, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		close(at);
+		at = next;
+	}
+	return false;
+}
+
+/*
+ * While bwrap makes the sandbox the host is still there, and it makes directories to bind to: a
+ * link in the project must not let it make them elsewhere.
+ */
+static int check_links(const struct sandbox_request *request, struct fault *reterr)
+{
+	for (size_t i = 0; i < request->n_binds; i++) {
+		const char *rest;
+		const char *directory = directory_of_bind(request, i, &rest);
+
+		if (directory && leads_by_link(directory, rest))
+			return fault_set(reterr, FAULT_BUILD_FAILED,
+					 "'%s' is, or is behind, a symbolic link in the project: "
+					 "nothing can be put there",
+					 rest);
+	}
+	return 0;
+}
+
 int sandbox_check(const struct sandbox_request *request, struct fault *reterr)
 {
 	if (!is_absolute(request->workdir))
@@ -135,7 +201,7 @@ int sandbox_check(const struct sandbox_request *request, struct fault *reterr)
 					 "'%s' can't be shown in a sandbox as '%s'",
 					 b->source ? b->source : "", b->target ? b->target : "");
 	}
-	return 0;
+	return check_links(request, reterr);
 }
 
 /* ---- bwrap's arguments ---- */

@@ -6,6 +6,7 @@
 #include <linux/sched.h>
 #include <sys/ioctl.h>
 #include <sys/ptrace.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 static void a_command_runs_in_the_project_and_its_output_and_code_come(void **state)
@@ -306,6 +307,26 @@ static void paths_that_lead_out_are_refused(void **state)
 	}
 }
 
+static void a_link_in_the_project_takes_no_bind_elsewhere(void **state)
+{
+	struct world *w = world_of(state);
+	scoped(freep) char *outside = xasprintf("%s.outside", w->workdir);
+	scoped(freep) char *link = xasprintf("%s/a", w->workdir);
+	scoped(freep) char *to = xasprintf("/oldroot%s", outside);
+	scoped(fault_done) struct fault fault = { 0 };
+	const char *const argv[] = { "true", NULL };
+	const struct sandbox_bind binds[] = { { .target = "/build/a/b", .is_tmpfs = true } };
+	struct sandbox_request request = request_of(w, argv);
+
+	assert_int_equal(mkdir(outside, 0700), 0);
+	assert_int_equal(symlink(to, link), 0);
+	request.binds = binds;
+	request.n_binds = 1;
+	assert_int_equal(sandbox_start(w->sandbox, &request, &ops, w, &w->run, &fault), -EIO);
+	assert_non_null(strstr(fault.detail, "symbolic link"));
+	assert_int_equal(rmdir(outside), 0);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -323,6 +344,7 @@ int main(int argc, char **argv)
 		sandbox_test(a_fork_bomb_is_held_or_ended),
 		sandbox_test(what_is_shown_to_it_is_there_and_read_only_unless_said),
 		sandbox_test(paths_that_lead_out_are_refused),
+		sandbox_test(a_link_in_the_project_takes_no_bind_elsewhere),
 	};
 
 	if (argc == 2 && strcmp(argv[1], "calls") == 0) {
