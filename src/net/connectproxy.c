@@ -24,6 +24,7 @@
 
 #include "base/mem.h"
 #include "net/connectrules.h"
+#include "net/hosts.h"
 #include "net/listen.h"
 
 #define HEAD_WAIT     (10 * USEC_PER_SEC)
@@ -32,7 +33,7 @@
 #define ANSWER_WAIT   (5 * USEC_PER_SEC)
 #define ADDRESSES_MAX 8
 
-enum state { READING_HEAD, RESOLVING, CONNECTING, RELAYING, ANSWERING };
+enum state { READING_HEAD, RESOLVING, CONNECTING, ASKING_UPSTREAM, RELAYING, ANSWERING };
 
 /* One of the two ends of a connection. */
 struct end {
@@ -63,7 +64,8 @@ struct connection {
 	struct lookup *looking; /* the job's */
 	struct lookup found;    /* what it gave; without the host */
 	size_t next;            /* of its addresses */
-	bool is_beginning;      /* to connect: a failure comes back at once, too */
+	bool goes_upstream;
+	bool is_beginning; /* to connect: a failure comes back at once, too */
 	struct timer *deadline;
 };
 
@@ -72,6 +74,7 @@ struct connectproxy {
 	struct jobs *jobs;
 	char *path;
 	struct connectrules *rules;
+	struct upstream upstream; /* its host is NULL where there is none */
 	unsigned connections_max, n_connections;
 	size_t buffer_max;
 	connectproxy_refused_fn *refused;
@@ -200,6 +203,43 @@ static void begin_relay(struct connection *c)
 	bufferevent_enable(server->bev, EV_READ | EV_WRITE);
 }
 
+static void ask_upstream(struct connection *c)
+{
+	struct end *server = &c->ends[SERVER];
+
+	c->state = ASKING_UPSTREAM;
+	evbuffer_add_printf(bufferevent_get_output(server->bev),
+			    "CONNECT %s:%u HTTP/1.1\r\nHost: %s:%u\r\n%s\r\n", c->request.host,
+			    c->request.port, c->request.host, c->request.port,
+			    c->proxy->upstream.authorization);
+	bufferevent_enable(server->bev, EV_READ | EV_WRITE);
+}
+
+/* "HTTP/1.1 200 Connection established" and fields that concern nobody. */
+static void read_upstream(struct connection *c)
+{
+	struct evbuffer *input = bufferevent_get_input(c->ends[SERVER].bev);
+	const struct evbuffer_ptr end = evbuffer_search(input, "\r\n\r\n", 4, NULL);
+	char head[12 + 1] = "";
+
+	if (end.pos < 0) {
+		if (evbuffer_get_length(input) >= CONNECT_HEAD_MAX)
+			answer(c, 502, "the proxy of this machine makes no sense");
+		return;
+	}
+	evbuffer_copyout(input, head, sizeof(head) - 1);
+	if (strncmp(head, "HTTP/1.", 7) != 0 || strncmp(head + 8, " 200", 4) != 0) {
+		scoped(freep) char *text = xasprintf("the proxy of this machine says %s",
+						     *head ? head + 8 : "nothing");
+
+		answer(c, 502, text);
+		return;
+	}
+	evbuffer_drain(input, (size_t)end.pos + 4);
+	begin_relay(c);
+	relay(c, SERVER); /* what came behind its head */
+}
+
 /* ---- names ---- */
 
 /* An address of one of this machine's own interfaces, whatever network it is of. */
@@ -324,11 +364,14 @@ static void on_looked_up(int result, void *arg)
 
 static void begin_lookup(struct connection *c, bool may_be_private)
 {
+	const struct upstream *upstream = &c->proxy->upstream;
 	struct lookup *lookup = xcalloc(1, sizeof(*lookup));
 
-	lookup->host = xstrdup(c->request.host);
-	lookup->port = c->request.port;
-	lookup->may_be_private = may_be_private;
+	c->goes_upstream = upstream->host && !host_is_address(c->request.host) &&
+			   !host_is_loopback(c->request.host);
+	lookup->host = xstrdup(c->goes_upstream ? upstream->host : c->request.host);
+	lookup->port = c->goes_upstream ? upstream->port : c->request.port;
+	lookup->may_be_private = may_be_private || c->goes_upstream;
 	c->looking = lookup;
 	c->state = RESOLVING;
 	timer_set(c->deadline, CONNECT_WAIT);
@@ -380,6 +423,8 @@ static void on_read(struct bufferevent *bev, void *arg)
 
 	if (c->state == READING_HEAD)
 		read_head(c);
+	else if (c->state == ASKING_UPSTREAM && end_of(c, bev) == SERVER)
+		read_upstream(c);
 	else if (c->state == RELAYING)
 		relay(c, end_of(c, bev));
 }
@@ -413,10 +458,16 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 	if (c->is_beginning)
 		return;
 	if (c->state == CONNECTING && i == SERVER) {
-		if (what & BEV_EVENT_CONNECTED)
+		if ((what & BEV_EVENT_CONNECTED) && c->goes_upstream)
+			ask_upstream(c);
+		else if (what & BEV_EVENT_CONNECTED)
 			begin_relay(c);
 		else
 			connect_next(c);
+		return;
+	}
+	if (c->state == ASKING_UPSTREAM) {
+		answer(c, 502, "the proxy of this machine hung up");
 		return;
 	}
 	if (c->state != RELAYING || !(what & BEV_EVENT_EOF)) {
@@ -433,7 +484,7 @@ static void on_deadline(void *arg)
 {
 	struct connection *c = arg;
 
-	if (c->state == RESOLVING || c->state == CONNECTING) {
+	if (c->state == RESOLVING || c->state == CONNECTING || c->state == ASKING_UPSTREAM) {
 		c->job = job_free(c->job);
 		answer(c, 504, "it took too long to connect");
 		return;
@@ -478,6 +529,11 @@ int connectproxy_new(struct loop *loop, struct jobs *jobs,
 	r = connectrules_new(settings->allow, &p->rules, reterr);
 	if (r < 0)
 		return r;
+	if (settings->upstream && *settings->upstream) {
+		r = upstream_parse(settings->upstream, &p->upstream, reterr);
+		if (r < 0)
+			return r;
+	}
 	r = listen_unix(settings->path, 0600, reterr);
 	if (r < 0)
 		return r;
@@ -503,6 +559,7 @@ struct connectproxy *connectproxy_free(struct connectproxy *p)
 	if (p->path)
 		unlink(p->path);
 	connectrules_free(p->rules);
+	upstream_done(&p->upstream);
 	free(p->path);
 	free(p);
 	return NULL;

@@ -20,6 +20,12 @@ struct connectproxy_settings {
 	const char *const *allow; /* "host" or "host:port" (443 where none), "*.host"; NULL ends */
 	unsigned connections_max; /* at once */
 	size_t buffer_max;        /* bytes that wait, each way of a connection */
+	/*
+	 * The proxy that this machine itself must go through ("http://user:password@host:port", as
+	 * in the variable https_proxy), or NULL.  It looks names up, so their addresses are its
+	 * affair; loopback and numeric addresses are gone to directly.
+	 */
+	const char *upstream;
 };
 
 /* A refusal, for the build's log: "refused github.com:443: not in publish.registries". */

@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <openssl/evp.h>
 #include <string.h>
 #include <strings.h>
 
@@ -162,6 +163,76 @@ bool address_is_public(const struct sockaddr *address)
 	if (address->sa_family == AF_INET6)
 		return v6_is_public(&((const struct sockaddr_in6 *)address)->sin6_addr);
 	return false;
+}
+
+/* ---- the upstream proxy ---- */
+
+static int hex_digit(char c)
+{
+	return c >= '0' && c <= '9'   ? c - '0'
+	       : c >= 'a' && c <= 'f' ? c - 'a' + 10
+	       : c >= 'A' && c <= 'F' ? c - 'A' + 10
+				      : -1;
+}
+
+/* In place: "%40" is "@". */
+static void decode_percent(char *s)
+{
+	char *to = s;
+
+	for (; *s; s++) {
+		if (*s == '%' && hex_digit(s[1]) >= 0 && hex_digit(s[2]) >= 0) {
+			*to++ = (char)(hex_digit(s[1]) << 4 | hex_digit(s[2]));
+			s += 2;
+		} else {
+			*to++ = *s;
+		}
+	}
+	*to = '\0';
+}
+
+/* "user:password": RFC 7617. */
+static char *basic_authorization(const char *userinfo)
+{
+	scoped(freep) char *plain = xstrdup(userinfo);
+	scoped(freep) unsigned char *encoded = NULL;
+
+	decode_percent(plain);
+	encoded = xcalloc(1, 4 * (strlen(plain) / 3 + 1) + 1);
+	EVP_EncodeBlock(encoded, (const unsigned char *)plain, (int)strlen(plain));
+	return xasprintf("Proxy-Authorization: Basic %s\r\n", (const char *)encoded);
+}
+
+void upstream_done(struct upstream *u)
+{
+	free(u->host);
+	free(u->authorization);
+	*u = (struct upstream){ 0 };
+}
+
+int upstream_parse(const char *url, struct upstream *ret, struct fault *reterr)
+{
+	scoped(upstream_done) struct upstream u = { 0 };
+	scoped(freep) char *authority = NULL;
+	char *at;
+
+	/* Its password is nobody's to read: the URL isn't repeated. */
+	if (strncasecmp(url, "http://", 7) != 0)
+		return fault_set(reterr, FAULT_BAD_REQUEST,
+				 "https_proxy: only a proxy of the form http://host:port is known");
+	url += 7;
+	authority = xstrndup(url, strcspn(url, "/"));
+	at = strrchr(authority, '@');
+	if (at)
+		*at = '\0';
+	if (host_split(at ? at + 1 : authority, &u.host, &u.port) < 0)
+		return fault_set(reterr, FAULT_BAD_REQUEST, "https_proxy: its host is no host");
+	if (u.port == 0)
+		u.port = HTTP_PORT;
+	u.authorization = at ? basic_authorization(authority) : xstrdup("");
+	*ret = u;
+	u = (struct upstream){ 0 };
+	return 0;
 }
 
 /* ---- requests ---- */

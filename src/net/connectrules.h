@@ -33,6 +33,16 @@ bool connectrules_allow(const struct connectrules *rules, const char *host, unsi
  * way of an IPv6 address that stands for such an IPv4 one. */
 bool address_is_public(const struct sockaddr *address);
 
+/* An upstream proxy, of its URL. */
+struct upstream {
+	char *host;
+	unsigned port;
+	char *authorization; /* the line, or "" */
+};
+
+int upstream_parse(const char *url, struct upstream *ret, struct fault *reterr) must_use;
+void upstream_done(struct upstream *u);
+
 #define CONNECT_HEAD_MAX (16 * 1024)
 
 /* What is asked for: a tunnel, or (plain HTTP) a request to hand on. */

@@ -11,6 +11,7 @@
 
 #include "base/strbuf.h"
 #include "loop/jobs.h"
+#include "proc/sandbox_priv.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -109,6 +110,9 @@ static inline const char *world_init(struct world *w, enum sandbox_level level)
 static inline void world_done(struct world *w)
 {
 	w->run = sandbox_run_free(w->run);
+	/* Those that were freed come to their end. */
+	while (!LIST_EMPTY(&w->sandbox->runs))
+		turn(w);
 	w->sandbox = sandbox_free(w->sandbox);
 	w->jobs = jobs_free(w->jobs);
 	strbuf_done(&w->output);

@@ -542,6 +542,87 @@ static void one_that_does_not_read_stops_the_other(void **state)
 	world_done(&w);
 }
 
+/* As the proxy of a company: its answer has fields, and the server speaks at once. */
+static void be_upstream(struct world *w, int fd)
+{
+	(void)w;
+	expect(fd, "CONNECT registry.example.org:443 HTTP/1.1\r\nHost: registry.example.org:443\r\n"
+		   "Proxy-Authorization: Basic YWRhOnBAc3M=\r\n\r\n");
+	say(fd, "HTTP/1.1 200 OK\r\nVia: x\r\n\r\nhello");
+	expect(fd, "hi");
+}
+
+static void go_upstream(struct world *w, int fd)
+{
+	(void)w;
+	say(fd, "CONNECT registry.example.org:443 HTTP/1.1\r\n\r\n");
+	expect(fd, CONNECTED "hello");
+	say(fd, "hi");
+	expect_end(fd);
+}
+
+static void refuse_upstream(struct world *w, int fd)
+{
+	(void)w;
+	expect(fd, "CONNECT registry.example.org:443 ");
+	say(fd, "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n");
+	expect(fd, "HTTP/1.1");
+}
+
+static void be_refused_upstream(struct world *w, int fd)
+{
+	(void)w;
+	say(fd, "CONNECT registry.example.org:443 HTTP/1.1\r\n\r\n");
+	expect(fd, "HTTP/1.1 502 Bad Gateway\r\n");
+	while (recv(fd, (char[64]){ 0 }, 64, 0) > 0)
+		;
+}
+
+static void a_machine_behind_a_proxy_goes_by_that(void **state)
+{
+	scoped(freep) char *url = NULL;
+	struct world w;
+
+	(void)state;
+	world_init(&w, "x");
+	w.proxy = connectproxy_free(w.proxy);
+	url = xasprintf("http://ada:p%%40ss@localhost:%u/", w.port);
+	assert_int_equal(
+		connectproxy_new(
+			w.loop, w.jobs,
+			&(struct connectproxy_settings){
+				.path = w.path,
+				.allow = (const char *const[]){ "registry.example.org", NULL },
+				.connections_max = 2,
+				.buffer_max = BUFFER_MAX,
+				.upstream = url,
+			},
+			on_refused, &w, &w.proxy, NULL),
+		0);
+	begin(&w, be_upstream, true);
+	begin(&w, go_upstream, false);
+	run(&w);
+	begin(&w, refuse_upstream, true);
+	begin(&w, be_refused_upstream, false);
+	run(&w);
+	begin(&w, expect_403, false); /* the list holds all the same */
+	run(&w);
+	world_done(&w);
+}
+
+static void an_upstream_proxy_that_is_none_is_a_fault(void **state)
+{
+	static const char *const urls[] = { "https://proxy:3128", "proxy:3128", "http://",
+					    "http://a b", "socks5://proxy" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(urls); i++) {
+		struct upstream u;
+
+		assert_int_equal(upstream_parse(urls[i], &u, NULL), -EINVAL);
+	}
+}
+
 static void hang_up_at_once(struct world *w, int fd)
 {
 	(void)w;
@@ -580,6 +661,8 @@ int main(void)
 		cmocka_unit_test(a_name_that_resolves_to_this_machine_is_refused),
 		cmocka_unit_test(what_is_no_request_is_answered_so),
 		cmocka_unit_test(one_that_does_not_read_stops_the_other),
+		cmocka_unit_test(a_machine_behind_a_proxy_goes_by_that),
+		cmocka_unit_test(an_upstream_proxy_that_is_none_is_a_fault),
 		cmocka_unit_test(more_clients_than_the_limit_wait_their_turn),
 	};
 

@@ -53,15 +53,14 @@ static char *entry_of(const char *registry)
 	return xasprintf("%.*s:%d", (int)len, host, is_plain ? 80 : 443);
 }
 
-/* npm goes through a proxy of its own here, or to nowhere. */
 static const char *why_not(struct world *w, const char *registry, const char *own_proxy)
 {
 	scoped(freep) char *command = NULL;
 
 	if (!registry || !strstr(registry, "://"))
 		return "there is no npm";
-	if (!own_proxy || strcmp(own_proxy, "null") != 0)
-		return "npm has a proxy of its own here";
+	if (!own_proxy)
+		return "npm doesn't say how it is set up";
 	command = xasprintf("cd '%s' && timeout 60 npm ci --cache '%s/cache' --no-audit --no-fund "
 			    "--fetch-retries 1 >/dev/null 2>&1 && rm -rf node_modules cache",
 			    w->workdir, w->workdir);
@@ -91,7 +90,8 @@ struct install {
 	struct strbuf refused;
 	struct connectproxy *proxy;
 	char *socket_path, *node;
-	const char *ca; /* of a network that inspects */
+	const char *upstream; /* npm's own proxy */
+	const char *ca;       /* of a network that inspects */
 };
 
 static void install(struct world *w, struct install *i, const char *entry)
@@ -106,6 +106,7 @@ static void install(struct world *w, struct install *i, const char *entry)
 						  .allow = (const char *const[]){ entry, NULL },
 						  .connections_max = 32,
 						  .buffer_max = 262144,
+						  .upstream = i->upstream,
 					  },
 					  on_refused, &i->refused, &i->proxy, NULL),
 			 0);
@@ -153,6 +154,7 @@ static void npm_installs_from_a_registry_that_is_listed_and_from_no_other(void *
 	entry = entry_of(registry);
 	i.socket_path = xasprintf("%s.sock", w->workdir);
 	i.node = node_prefix();
+	i.upstream = strcmp(own_proxy, "null") == 0 ? NULL : own_proxy;
 
 	install(w, &i, "registry.invalid");
 	assert_false(w->end == SANDBOX_EXITED && w->code == 0);
