@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "net/connectrules.h"
 #include "net/hosts.h"
 #include "net/listen.h"
@@ -98,6 +99,7 @@ static void connection_free(struct connection *c)
 	struct connectproxy *p = c->proxy;
 
 	LIST_REMOVE(c, entry);
+	metric_add(METRIC_PROXY_CONNECTIONS, -1);
 	if (p->n_connections-- == p->connections_max && p->listener)
 		evconnlistener_enable(p->listener);
 	job_free(c->job);
@@ -150,6 +152,7 @@ static void refuse(struct connection *c, const char *why)
 		xasprintf("refused %s:%u: %s", c->request.host, c->request.port, why);
 	struct connectproxy *p = c->proxy;
 
+	metric_inc(METRIC_PROXY_REFUSED);
 	answer(c, 403, text);
 	if (p->refused)
 		p->refused(text, p->arg);
@@ -505,6 +508,7 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
 	c->deadline = timer_new(p->loop, on_deadline, c);
 	timer_set(c->deadline, HEAD_WAIT);
 	LIST_INSERT_HEAD(&p->connections, c, entry);
+	metric_add(METRIC_PROXY_CONNECTIONS, 1);
 	if (++p->n_connections == p->connections_max)
 		evconnlistener_disable(listener); /* the others wait */
 	bufferevent_enable(c->ends[CLIENT].bev, EV_READ | EV_WRITE);

@@ -16,6 +16,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "base/parse.h"
 #include "proc/sandbox_priv.h"
 #include "proc/seccomp.h"
@@ -109,6 +110,7 @@ static void run_destroy(void *arg)
 static void run_discard(struct sandbox_run *run)
 {
 	LIST_REMOVE(run, entry);
+	metric_add(METRIC_SANDBOX_RUNS, -1);
 	loop_defer(run->sandbox->deps.loop, run_destroy, run);
 }
 
@@ -125,6 +127,7 @@ static struct sandbox_run *run_new(struct sandbox *s, const struct sandbox_reque
 	run->status = strbuf_init(STATUS_MAX);
 	run->first = PIDREF_NONE;
 	LIST_INSERT_HEAD(&s->runs, run, entry);
+	metric_add(METRIC_SANDBOX_RUNS, 1);
 	return run;
 }
 
@@ -240,6 +243,7 @@ static void run_kill(struct sandbox_run *run, enum sandbox_end reason)
 		return;
 	run->is_killed = true;
 	run->reason = reason;
+	metric_inc(METRIC_SANDBOX_KILLS);
 	if (!run->is_isolated) {
 		run_kill_rest(run);
 		return;

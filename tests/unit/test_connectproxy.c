@@ -2,6 +2,7 @@
 #include "net/connectproxy.h"
 
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "base/strbuf.h"
 #include "net/connectrules.h"
 
@@ -423,7 +424,9 @@ static void a_host_off_the_list_is_refused_and_told(void **state)
 	run(&w);
 	text = xasprintf("refused localhost:%u: not in publish.registries", w.port);
 	assert_string_equal(w.refused, text);
+	assert_true(metric_value(METRIC_PROXY_REFUSED) >= 1);
 	world_done(&w);
+	assert_int_equal(metric_value(METRIC_PROXY_CONNECTIONS), 0);
 }
 
 static void ask_for_https(struct world *w, int fd)

@@ -2,6 +2,7 @@
 /* How a run in a sandbox ends, how it reaches a registry, and what there is without a sandbox. */
 #include "sandbox_world.h"
 
+#include "base/metrics.h"
 #include "net/connectproxy.h"
 
 #include <pthread.h>
@@ -17,11 +18,14 @@ static void its_time_is_limited_and_all_of_it_ends(void **state)
 					       seconds, seconds);
 	const char *const argv[] = { "sh", "-c", script, NULL };
 	struct sandbox_request request = request_of(w, argv);
+	const double kills = metric_value(METRIC_SANDBOX_KILLS);
 
 	request.limits.wall = USEC_PER_SEC;
 	start(w, &request);
 	run_loop(w);
 	assert_int_equal(w->end, SANDBOX_TIMED_OUT);
+	assert_int_equal(metric_value(METRIC_SANDBOX_KILLS), kills + 1);
+	assert_int_equal(metric_value(METRIC_SANDBOX_RUNS), 0);
 	assert_false(sleeps(seconds));
 }
 
