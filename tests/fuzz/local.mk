@@ -4,6 +4,7 @@ FUZZ_TARGETS = %reldir%/fuzz_http_head %reldir%/fuzz_http_chunked %reldir%/fuzz_
 	%reldir%/fuzz_socketio %reldir%/fuzz_mcp_message
 	%reldir%/fuzz_socketio %reldir%/fuzz_http_conditional
 	%reldir%/fuzz_socketio %reldir%/fuzz_rewrite %reldir%/fuzz_project
+	%reldir%/fuzz_socketio %reldir%/fuzz_http_conditional %reldir%/fuzz_rewrite %reldir%/fuzz_project
 
 if FUZZING
 FUZZ_MAIN = %reldir%/fuzz.h

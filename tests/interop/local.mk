@@ -2,15 +2,11 @@
 # Its packages come with `npm ci` in tests/ of the source.  INTEROP_TESTS for some of them.
 EXTRA_DIST += %reldir%/jwt.test.mjs %reldir%/llhttp.test.mjs \
 	%reldir%/pages.test.mjs %reldir%/socketio.test.mjs %reldir%/static.test.mjs %reldir%/tree.mjs \
-	%reldir%/websocket.test.mjs
+	%reldir%/websocket.test.mjs %reldir%/frameworks.test.mjs %reldir%/noderange.test.mjs
 
 interop_programs = tests/fuzz/parse-one$(EXEEXT) tests/interop/http-fixture$(EXEEXT) \
-	tests/interop/sio-fixture$(EXEEXT) tests/interop/static-fixture$(EXEEXT)
-	%reldir%/socketio.test.mjs %reldir%/websocket.test.mjs \
-	%reldir%/frameworks.test.mjs %reldir%/noderange.test.mjs
-
-interop_programs = tests/fuzz/parse-one$(EXEEXT) tests/interop/http-fixture$(EXEEXT) \
-	tests/interop/sio-fixture$(EXEEXT) tests/interop/detect-tool$(EXEEXT)
+	tests/interop/sio-fixture$(EXEEXT) tests/interop/static-fixture$(EXEEXT) \
+	tests/interop/detect-tool$(EXEEXT)
 if HAVE_JWT
 interop_programs += tests/interop/jwt-check$(EXEEXT)
 endif
