@@ -56,6 +56,18 @@ int open_directory(const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
+int make_directory_at(int dirfd, const char *path)
+{
+	return mkdirat(dirfd, path, 0700) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+bool is_directory_at(int dirfd, const char *path)
+{
+	struct stat st;
+
+	return fstatat(dirfd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
+}
+
 static ssize_t read_some(int fd, char *to, size_t len)
 {
 	ssize_t n;

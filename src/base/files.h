@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -13,6 +14,12 @@ int mkdir_parents(const char *path, mode_t mode) must_use;
 
 /* Opens a directory as a place to resolve beneath. */
 int open_directory(const char *path) must_use;
+
+/* Makes a directory of ours (0700); one that is there is no error. */
+int make_directory_at(int dirfd, const char *path) must_use;
+
+/* Whether it is one, and no link to one. */
+bool is_directory_at(int dirfd, const char *path);
 
 /*
  * Reads a whole file of at most `max` bytes; -EMSGSIZE past that.  `dirfd` may be AT_FDCWD.  The

@@ -11,9 +11,11 @@ libpreviewd_a_SOURCES += \
 	%reldir%/mem.c %reldir%/mem.h \
 	%reldir%/metrics.c %reldir%/metrics.h %reldir%/metrics.def \
 	%reldir%/parse.c %reldir%/parse.h \
-	%reldir%/strbuf.c %reldir%/strbuf.h
+	%reldir%/strbuf.c %reldir%/strbuf.h \
+	%reldir%/trees.c %reldir%/trees.h
 
 UNIT_TESTS += \
 	tests/unit/test_base_json \
 	tests/unit/test_base_system \
-	tests/unit/test_base_text
+	tests/unit/test_base_text \
+	tests/unit/test_base_trees

@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Whole trees of files beneath a directory descriptor.
+ *
+ * What is removed may be nested deeper than there are descriptors or stack: the walk holds one
+ * directory at a time and goes up by "..", which nobody moves any more.
+ */
+#include "base/trees.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+#define OPEN_DIRECTORY (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+
+static void closedirp(DIR **d)
+{
+	if (*d)
+		closedir(*d);
+}
+
+/* A stream of its own for `dirfd`, from the start. */
+static DIR *read_directory(int dirfd)
+{
+	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!d && fd >= 0)
+		close(fd);
+	return d;
+}
+
+static struct dirent *next_entry(DIR *d)
+{
+	struct dirent *e;
+
+	do {
+		errno = 0;
+		e = readdir(d);
+	} while (e && (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0));
+	return e;
+}
+
+/*
+ * Removing.
+ */
+struct names {
+	char **items;
+	size_t n, max;
+};
+
+static void names_done(struct names *names)
+{
+	while (names->n > 0)
+		free(names->items[--names->n]);
+	free(names->items);
+}
+
+static void names_push(struct names *names, const char *name)
+{
+	if (names->n == names->max) {
+		names->max = names->max ? 2 * names->max : 16;
+		names->items = xrealloc(names->items, names->max * sizeof(*names->items));
+	}
+	names->items[names->n++] = xstrdup(name);
+}
+
+/* Its owner may have taken away the rights to look into it. */
+static int open_to_remove(int dirfd, const char *name)
+{
+	int fd = openat(dirfd, name, OPEN_DIRECTORY);
+
+	if (fd < 0 && errno == EACCES && fchmodat(dirfd, name, 0700, 0) == 0)
+		fd = openat(dirfd, name, OPEN_DIRECTORY);
+	return fd < 0 ? -errno : fd;
+}
+
+/*
+ * Unlinks what can be unlinked in it.  1 when a directory is left, whose name is pushed; 0 when it
+ * is empty.
+ */
+static int empty_directory(int dirfd, struct names *names)
+{
+	scoped(closedirp) DIR *d = read_directory(dirfd);
+	bool may_write = false;
+	struct dirent *e;
+
+	if (!d)
+		return -errno;
+	while ((e = next_entry(d))) {
+		if (unlinkat(dirfd, e->d_name, 0) == 0 || errno == ENOENT)
+			continue;
+		if (errno == EACCES && !may_write) {
+			may_write = true;
+			if (fchmod(dirfd, 0700) == 0 && unlinkat(dirfd, e->d_name, 0) == 0)
+				continue;
+		}
+		if (errno != EISDIR)
+			return -errno;
+		if (unlinkat(dirfd, e->d_name, AT_REMOVEDIR) == 0)
+			continue;
+		names_push(names, e->d_name);
+		return 1;
+	}
+	return -errno;
+}
+
+int remove_tree_at(int dirfd, const char *name)
+{
+	scoped(names_done) struct names names = { 0 };
+	scoped(closep) int at = -1;
+	int r;
+
+	if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
+		return 0;
+	if (errno != EISDIR)
+		return -errno;
+	at = open_to_remove(dirfd, name);
+	if (at < 0)
+		return at;
+
+	for (;;) {
+		int next;
+
+		r = empty_directory(at, &names);
+		if (r < 0)
+			return r;
+		if (r > 0) {
+			next = open_to_remove(at, names.items[names.n - 1]);
+		} else {
+			if (names.n == 0)
+				break;
+			next = openat(at, "..", OPEN_DIRECTORY);
+			if (next < 0)
+				return -errno;
+			if (unlinkat(next, names.items[names.n - 1], AT_REMOVEDIR) < 0) {
+				r = -errno;
+				close(next);
+				return r;
+			}
+			free(names.items[--names.n]);
+		}
+		if (next < 0)
+			return next;
+		close(at);
+		at = next;
+	}
+	return unlinkat(dirfd, name, AT_REMOVEDIR) < 0 ? -errno : 0;
+}
+
+/*
+ * Walking what is ours, or held to a depth.
+ */
+int sync_tree(int dirfd)
+{
+	scoped(closedirp) DIR *d = read_directory(dirfd);
+	struct dirent *e;
+
+	if (!d)
+		return -errno;
+	while ((e = next_entry(d))) {
+		scoped(closep) int fd =
+			openat(dirfd, e->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+		struct stat st;
+		int r;
+
+		if (fd < 0 && errno == ELOOP)
+			continue;
+		if (fd < 0 || fstat(fd, &st) < 0)
+			return -errno;
+		r = S_ISDIR(st.st_mode) ? sync_tree(fd) : fsync(fd) < 0 ? -errno : 0;
+		if (r < 0)
+			return r;
+	}
+	return errno ? -errno : fsync(dirfd) < 0 ? -errno : 0;
+}
+
+int measure_tree(int dirfd, uint64_t *ret_bytes)
+{
+	scoped(closedirp) DIR *d = read_directory(dirfd);
+	uint64_t bytes = 0;
+	struct dirent *e;
+
+	if (!d)
+		return -errno;
+	while ((e = next_entry(d))) {
+		struct stat st;
+
+		if (fstatat(dirfd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		bytes += (uint64_t)st.st_blocks * 512;
+		if (S_ISDIR(st.st_mode)) {
+			scoped(closep) int fd = openat(dirfd, e->d_name, OPEN_DIRECTORY);
+			uint64_t below = 0;
+
+			if (fd >= 0 && measure_tree(fd, &below) >= 0)
+				bytes += below;
+		}
+		errno = 0;
+	}
+	*ret_bytes = bytes;
+	return 0;
+}
+
+struct copying {
+	const char *const *skip;
+	const struct tree_limits *limits;
+	const volatile bool *cancel;
+	struct tree_size size;
+};
+
+static bool is_skipped(const struct copying *c, const char *name)
+{
+	for (const char *const *one = c->skip; one && *one; one++)
+		if (strcmp(*one, name) == 0)
+			return true;
+	return false;
+}
+
+static int copy_bytes(int from, int to, uint64_t left)
+{
+	if (ioctl(to, FICLONE, from) == 0)
+		return 0;
+	while (left > 0) {
+		ssize_t n = copy_file_range(from, NULL, to, NULL, left, 0);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0) /* it has become shorter */
+			return 0;
+		left -= (uint64_t)n;
+	}
+	return 0;
+}
+
+/* Other file systems, and kernels before 5.19 between two of them. */
+static int copy_by_reading(int from, int to, uint64_t left)
+{
+	char buffer[65536];
+
+	if (lseek(from, 0, SEEK_SET) < 0 || lseek(to, 0, SEEK_SET) < 0 || ftruncate(to, 0) < 0)
+		return -errno;
+	while (left > 0) {
+		ssize_t n = read(from, buffer, left < sizeof(buffer) ? left : sizeof(buffer));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : 0;
+		for (ssize_t at = 0; at < n;) {
+			ssize_t w = write(to, buffer + at, (size_t)(n - at));
+
+			if (w < 0 && errno == EINTR)
+				continue;
+			if (w < 0)
+				return -errno;
+			at += w;
+		}
+		left -= (uint64_t)n;
+	}
+	return 0;
+}
+
+static int copy_file(struct copying *c, int from_dir, int to_dir, const char *name,
+		     const struct stat *seen)
+{
+	scoped(closep) int from = -1, to = -1;
+	struct stat st;
+	int r;
+
+	from = openat(from_dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (from < 0)
+		return -errno;
+	if (fstat(from, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) || st.st_ino != seen->st_ino)
+		return 0; /* it has become something else meanwhile */
+	c->size.bytes += (uint64_t)st.st_size;
+	if (c->size.bytes > c->limits->bytes)
+		return -EDQUOT;
+
+	to = openat(to_dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (to < 0)
+		return -errno;
+	r = copy_bytes(from, to, (uint64_t)st.st_size);
+	if (r == -EXDEV || r == -EOPNOTSUPP || r == -EINVAL || r == -ENOSYS)
+		r = copy_by_reading(from, to, (uint64_t)st.st_size);
+	if (r < 0)
+		return r;
+	if (fchmod(to, (st.st_mode & 0777) | 0600) < 0)
+		return -errno;
+	futimens(to, (struct timespec[2]){ st.st_atim, st.st_mtim });
+	return 0;
+}
+
+static int copy_link(int from_dir, int to_dir, const char *name)
+{
+	char target[4096];
+	ssize_t n = readlinkat(from_dir, name, target, sizeof(target) - 1);
+
+	if (n < 0)
+		return -errno;
+	target[n] = '\0';
+	return symlinkat(target, to_dir, name) < 0 ? -errno : 0;
+}
+
+static int copy_level(struct copying *c, int from, int to, unsigned depth);
+
+static int copy_directory(struct copying *c, int from_dir, int to_dir, const char *name,
+			  unsigned depth)
+{
+	scoped(closep) int from = -1, to = -1;
+
+	if (depth >= c->limits->depth)
+		return -ELOOP;
+	from = openat(from_dir, name, OPEN_DIRECTORY);
+	if (from < 0)
+		return -errno;
+	if (mkdirat(to_dir, name, 0755) < 0)
+		return -errno;
+	to = openat(to_dir, name, OPEN_DIRECTORY);
+	if (to < 0)
+		return -errno;
+	return copy_level(c, from, to, depth + 1);
+}
+
+static int copy_entry(struct copying *c, int from, int to, const char *name, unsigned depth)
+{
+	struct stat st;
+
+	if (*c->cancel)
+		return -ECANCELED;
+	if (is_skipped(c, name))
+		return 0;
+	if (fstatat(from, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (++c->size.entries > c->limits->entries)
+		return -EDQUOT;
+	if (S_ISDIR(st.st_mode))
+		return copy_directory(c, from, to, name, depth);
+	if (S_ISREG(st.st_mode))
+		return copy_file(c, from, to, name, &st);
+	if (S_ISLNK(st.st_mode))
+		return copy_link(from, to, name);
+	return 0;
+}
+
+static int copy_level(struct copying *c, int from, int to, unsigned depth)
+{
+	scoped(closedirp) DIR *d = read_directory(from);
+	struct dirent *e;
+
+	if (!d)
+		return -errno;
+	while ((e = next_entry(d))) {
+		int r = copy_entry(c, from, to, e->d_name, depth);
+
+		if (r < 0)
+			return r;
+	}
+	return -errno;
+}
+
+int copy_tree(int from, int to, const char *const *skip, const struct tree_limits *limits,
+	      const volatile bool *cancel, struct tree_size *ret)
+{
+	struct copying c = { .skip = skip, .limits = limits, .cancel = cancel };
+	int r = copy_level(&c, from, to, 0);
+
+	if (ret)
+		*ret = c.size;
+	return r;
+}
