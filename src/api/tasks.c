@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "api/api_priv.h"
+#include "api/logstream.h"
 #include "base/mem.h"
 #include "base/parse.h"
 
@@ -172,62 +173,6 @@ void route_task_delete(struct call *call)
 		api_reply_fault(call, &fault);
 }
 
-/*
- * The log.  It is paused while the client doesn't read; what the ring loses meanwhile is said in
- * the text.
- */
-struct log_stream {
-	struct http_stream *http;
-	struct task_log *log;
-};
-
-static void log_stream_free(struct log_stream *s)
-{
-	task_log_free(s->log);
-	free(s);
-}
-
-static void on_log_bytes(const char *bytes, size_t len, void *arg)
-{
-	struct log_stream *s = arg;
-
-	if (http_stream_write(s->http, bytes, len) < 0) {
-		http_stream_abort(s->http);
-		log_stream_free(s);
-		return;
-	}
-	if (http_stream_waiting(s->http) > 0)
-		task_log_pause(s->log);
-}
-
-static void on_log_end(void *arg)
-{
-	struct log_stream *s = arg;
-
-	http_stream_end(s->http);
-	free(s); /* the reader is gone already */
-}
-
-static void on_writable(struct http_stream *http, void *arg)
-{
-	struct log_stream *s = arg;
-
-	(void)http;
-	task_log_resume(s->log);
-}
-
-static void on_gone(struct http_stream *http, void *arg)
-{
-	(void)http;
-	log_stream_free(arg);
-}
-
-static void on_drain(struct http_stream *http, void *arg)
-{
-	http_stream_end(http);
-	log_stream_free(arg);
-}
-
 static int read_follow(struct call *call, bool *ret, struct fault *reterr)
 {
 	scoped(freep) char *text = NULL;
@@ -243,32 +188,20 @@ static int read_follow(struct call *call, bool *ret, struct fault *reterr)
 
 void route_task_log(struct call *call)
 {
-	static const struct task_log_ops log_ops = {
-		.on_bytes = on_log_bytes,
-		.on_end = on_log_end,
-	};
-	static const struct http_stream_ops http_ops = {
-		.on_writable = on_writable,
-		.on_gone = on_gone,
-		.on_drain_server = on_drain,
-	};
 	scoped(fault_done) struct fault fault = { 0 };
+	struct textlog_reader *log;
 	struct log_stream *s;
 	bool follow;
 
 	if (!may_see(call))
 		return;
-	s = xcalloc(1, sizeof(*s));
+	s = log_stream_new();
 	if (read_follow(call, &follow, &fault) < 0 ||
 	    tasks_log(call->api->deps.tasks, call_param(call, "session_id"),
-		      call_param(call, "task_id"), follow, &log_ops, s, &s->log, &fault) < 0) {
-		free(s);
+		      call_param(call, "task_id"), follow, &log_stream_ops, s, &log, &fault) < 0) {
+		log_stream_free(s);
 		api_reply_fault(call, &fault);
 		return;
 	}
-	http_response_header(call->req, "Cache-Control", "no-store");
-	http_response_header(call->req, "X-Content-Type-Options", "nosniff");
-	guard_cors(call->req);
-	s->http = http_stream_start(call->req, 200, "text/plain; charset=utf-8", &http_ops, s);
-	call_free(call);
+	log_stream_begin(s, log, call);
 }

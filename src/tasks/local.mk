@@ -1,7 +1,6 @@
 libpreviewd_a_SOURCES += \
 	%reldir%/call.c \
 	%reldir%/end.c \
-	%reldir%/log.c \
 	%reldir%/operation.c \
 	%reldir%/register.c \
 	%reldir%/start.c \

@@ -111,8 +111,10 @@ static char **environment_of(const struct task *t, const cJSON *env)
 
 static void on_output(struct child *c, const char *bytes, size_t len, void *arg)
 {
+	struct task *t = arg;
+
 	(void)c;
-	task_log_add(arg, bytes, len);
+	textlog_add(&t->log, t->tasks->settings->tasks_log_size, bytes, len);
 }
 
 static void on_exit_of_child(struct child *c, int code, int signo, void *arg)

@@ -107,6 +107,7 @@ struct task *task_new(struct tasks *tasks, const char *session_id, const char *a
 	t->exit_code = -1;
 	t->created_at = clock_realtime();
 	t->tells_exit = true;
+	textlog_init(&t->log, tasks->deps.loop);
 	if (app_id) {
 		t->session = session_ensure(tasks, session_id);
 		t->session->n_tasks++;
@@ -133,14 +134,13 @@ struct task *task_free(struct task *t)
 		DL_DELETE(t->tasks->strangers, t);
 	DL_FOREACH_SAFE(t->waiters, w, tmp)
 	waiter_free(w);
-	task_log_end_all(t);
+	textlog_done(&t->log);
 	task_watch_stop(t);
 	child_free(t->child);
 	proc_kill_free(t->kill);
 	task_call_free(t->call);
 	pidref_done(&t->root);
 	pidref_done(&t->reaper);
-	ring_done(&t->log);
 	json_free(t->left);
 	strv_free(t->command);
 	free(t->cwd);
@@ -380,7 +380,7 @@ void task_has_ended(struct task *t)
 					  t->session_id, t->task_id);
 	}
 	task_save(t);
-	task_log_wake(t);
+	textlog_end(&t->log);
 	if (t->session && tasks->forget_timer && !timer_is_set(tasks->forget_timer))
 		timer_set(tasks->forget_timer, tasks->settings->tasks_keep);
 

@@ -271,3 +271,18 @@ int tasks_get(struct tasks *tasks, const char *session_id, const char *task_id, 
 	*ret = task_view(t);
 	return 0;
 }
+
+int tasks_log(struct tasks *tasks, const char *session_id, const char *task_id, bool follow,
+	      const struct textlog_ops *ops, void *arg, struct textlog_reader **ret,
+	      struct fault *reterr)
+{
+	struct task *t = task_find(tasks, session_id, task_id);
+
+	if (!t)
+		return fault_set(reterr, FAULT_TASK_NOT_FOUND, "session '%s' has no task '%s'",
+				 session_id, task_id);
+	if (!task_is_live(t))
+		textlog_end(&t->log);
+	*ret = textlog_read(&t->log, follow, ops, arg);
+	return 0;
+}

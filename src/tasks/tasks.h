@@ -13,6 +13,7 @@
 #include "config/settings.h"
 #include "loop/jobs.h"
 #include "loop/loop.h"
+#include "loop/textlog.h"
 #include "net/fetch.h"
 #include "proc/cgroup.h"
 #include "store/store.h"
@@ -114,19 +115,7 @@ int tasks_list(struct tasks *t, const char *session_id, cJSON **ret) must_use;
 int tasks_get(struct tasks *t, const char *session_id, const char *task_id, cJSON **ret,
 	      struct fault *reterr) must_use;
 
-/*
- * The log: what the ring still holds, then (follow) each piece as it comes, and its end.  A reader
- * that is paused misses what the ring loses meanwhile.
- */
-struct task_log;
-struct task_log_ops {
-	void (*on_bytes)(const char *bytes, size_t len, void *arg);
-	void (*on_end)(void *arg); /* the task has ended; the reader is invalid after it */
-};
+/* The log, as textlog_read() gives it; it ends with the task. */
 int tasks_log(struct tasks *t, const char *session_id, const char *task_id, bool follow,
-	      const struct task_log_ops *ops, void *arg, struct task_log **ret,
+	      const struct textlog_ops *ops, void *arg, struct textlog_reader **ret,
 	      struct fault *reterr) must_use;
-void task_log_pause(struct task_log *l); /* also from inside on_bytes() */
-void task_log_resume(struct task_log *l);
-struct task_log *task_log_free(struct task_log *l);
-DEFINE_CLEANUP(struct task_log *, task_log_free)

@@ -33,16 +33,6 @@ enum task_kind {
 extern const char *const task_kind_names[TASK_KIND_COUNT_];
 extern const char *const task_state_names[TASK_STATE_COUNT_];
 
-/* What is kept of the output: `len` bytes, of which the first is the `start`th ever written. */
-struct ring {
-	char *data;
-	size_t len, capacity;
-	uint64_t start;
-};
-
-void ring_done(struct ring *r);
-void ring_add(struct ring *r, size_t max, const char *bytes, size_t len);
-
 struct waiter {
 	struct tasks_ending *ending;
 	struct task *task;
@@ -84,8 +74,7 @@ struct task {
 	struct waiter *waiters;
 
 	struct tasks_op *adding;
-	struct ring log;
-	struct task_log *readers;
+	struct textlog log;
 	struct task *prev, *next;
 };
 
@@ -158,11 +147,6 @@ struct tasks_ending *ending_new(struct tasks *tasks, tasks_ended_fn *done, void 
 void ending_wait_for(struct tasks_ending *e, struct task *t);
 void ending_begun(struct tasks_ending *e); /* all tasks it waits for are told */
 void endings_forget(struct tasks *tasks);
-
-/* log.c */
-void task_log_add(struct task *t, const char *bytes, size_t len);
-void task_log_wake(struct task *t); /* the readers: the task has ended */
-void task_log_end_all(struct task *t);
 
 /*
  * call.c: tells a runtime to end a task of its own.  `done` comes once, from the loop.

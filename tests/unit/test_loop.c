@@ -2,6 +2,7 @@
 #include "loop/loop.h"
 
 #include "base/mem.h"
+#include "loop/textlog.h"
 
 #include <event2/event.h>
 #include <fcntl.h>
@@ -10,6 +11,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 /* cmocka wants setjmp.h and the two after it above it */
@@ -353,6 +355,32 @@ static void its_descriptors_are_close_on_exec(void **state)
 	assert_true(n_new >= 2); /* epoll and the eventfd */
 }
 
+static void a_textlog_has_the_last_of_what_was_written(void **state)
+{
+	struct loop *loop = loop_new();
+	struct textlog r;
+
+	(void)state;
+	textlog_init(&r, loop);
+	for (unsigned i = 0; i < 1000; i++) {
+		char text[16];
+		int len = snprintf(text, sizeof(text), "%05u\n", i);
+
+		textlog_add(&r, 100, text, (size_t)len);
+		assert_true(r.len <= 125);
+		assert_int_equal(textlog_total(&r), (i + 1) * 6);
+	}
+	assert_true(r.len >= 100);
+	assert_memory_equal(r.data + r.len - 12, "00998\n00999\n", 12);
+
+	textlog_add(&r, 4, "abcdefgh", 8);
+	assert_int_equal(r.len, 4);
+	assert_memory_equal(r.data, "efgh", 4);
+	assert_int_equal(textlog_total(&r), 6008);
+	textlog_done(&r);
+	loop_free(loop);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -367,6 +395,7 @@ int main(void)
 		cmocka_unit_test(a_due_timer_freed_by_another_does_not_come),
 		cmocka_unit_test(each_arrival_of_a_signal_is_told),
 		cmocka_unit_test(an_idle_loop_sleeps),
+		cmocka_unit_test(a_textlog_has_the_last_of_what_was_written),
 		cmocka_unit_test(its_descriptors_are_close_on_exec),
 	};
 

@@ -448,32 +448,9 @@ static void one_that_was_interrupted_while_it_began_is_ended(void **state)
 	world_free(w);
 }
 
-static void the_ring_has_the_last_of_what_was_written(void **state)
-{
-	struct ring r = { 0 };
-
-	(void)state;
-	for (unsigned i = 0; i < 1000; i++) {
-		char text[16];
-		int len = snprintf(text, sizeof(text), "%05u\n", i);
-
-		ring_add(&r, 100, text, (size_t)len);
-		assert_true(r.len <= 125);
-		assert_int_equal(r.start + r.len, (i + 1) * 6);
-	}
-	assert_true(r.len >= 100);
-	assert_memory_equal(r.data + r.len - 12, "00998\n00999\n", 12);
-
-	ring_add(&r, 4, "abcdefgh", 8);
-	assert_int_equal(r.len, 4);
-	assert_memory_equal(r.data, "efgh", 4);
-	assert_int_equal(r.start + r.len, 6008);
-	ring_done(&r);
-}
-
 struct reader {
 	struct loop *loop;
-	struct task_log *log;
+	struct textlog_reader *log;
 	char text[65536];
 	size_t len;
 	bool pauses, ended;
@@ -487,7 +464,7 @@ static void on_bytes(const char *bytes, size_t len, void *arg)
 	memcpy(r->text + r->len, bytes, len);
 	r->len += len;
 	if (r->pauses) {
-		task_log_pause(r->log);
+		textlog_pause(r->log);
 		loop_stop(r->loop);
 	}
 }
@@ -500,7 +477,7 @@ static void on_end_of_log(void *arg)
 	loop_stop(r->loop);
 }
 
-static const struct task_log_ops reader_ops = { .on_bytes = on_bytes, .on_end = on_end_of_log };
+static const struct textlog_ops reader_ops = { .on_bytes = on_bytes, .on_end = on_end_of_log };
 
 static void a_paused_reader_is_told_what_it_missed(void **state)
 {
@@ -515,16 +492,16 @@ static void a_paused_reader_is_told_what_it_missed(void **state)
 	t = task_new(w->tasks, "s1", "app", "a", TASK_KIND_FOREIGN);
 	task_set_state(t, TASK_RUNNING);
 	r = (struct reader){ .loop = w->loop, .pauses = true };
-	task_log_add(t, "begin\n", 6);
+	textlog_add(&t->log, 4096, "begin\n", 6);
 	assert_int_equal(tasks_log(w->tasks, "s1", "a", true, &reader_ops, &r, &r.log, NULL), 0);
 	assert_int_equal(r.len, 0);
 	run(w);
 	assert_memory_equal(r.text, "begin\n", 6);
 
 	for (int i = 0; i < 20; i++)
-		task_log_add(t, block, sizeof(block));
+		textlog_add(&t->log, 4096, block, sizeof(block));
 	r.pauses = false;
-	task_log_resume(r.log);
+	textlog_resume(r.log);
 	task_has_ended(t);
 	run(w);
 	if (!r.ended)
@@ -574,7 +551,6 @@ int main(void)
 		cmocka_unit_test(a_process_is_of_its_task_and_of_no_other),
 		cmocka_unit_test(a_new_run_finds_its_tasks_again),
 		cmocka_unit_test(one_that_was_interrupted_while_it_began_is_ended),
-		cmocka_unit_test(the_ring_has_the_last_of_what_was_written),
 		cmocka_unit_test(a_paused_reader_is_told_what_it_missed),
 		cmocka_unit_test(a_tasks_end_ends_its_readers),
 		cmocka_unit_test(a_web_hook_is_signed_as_rfc_4231_says),
