@@ -142,8 +142,8 @@ static void add_attached(struct fault *reterr, const struct user *user, const st
 	fault_member_consume(reterr, "limit", cJSON_CreateNumber(limit));
 }
 
-static int limits_check(const struct registry *reg, const struct session *s,
-			const struct user *user, const char *name, struct fault *reterr)
+int limits_check(const struct registry *reg, const struct session *s, const struct user *user,
+		 const char *name, struct fault *reterr)
 {
 	unsigned per_session = reg->settings->limits_per_session;
 	unsigned per_user = reg->settings->limits_per_user;
@@ -223,7 +223,7 @@ static int owner_check(struct registry *reg, const struct registry_op *op, const
 /*
  * Storing.
  */
-static void on_attached(struct registry_op *op, int result)
+void on_attached(struct registry_op *op, int result)
 {
 	struct registry *reg = op->reg;
 	struct slot *slot = op->slot;
@@ -258,8 +258,10 @@ static void on_attached(struct registry_op *op, int result)
 	}
 	attachment_begin(reg, slot->current, CLOCK_ATTACH);
 	publish_attached(reg, slot->current);
+	/* The address of a published one may have its token, which is a secret, in it. */
 	log_info("session '%s': attached '%s', %s", s->session_id, slot->name,
-		 slot->current->record->url);
+		 attachment_is_published(slot->current) ? slot->current->record->release_id
+							: slot->current->record->url);
 
 	op->result.created = old == NULL;
 	op->result.value = attachment_view(reg, slot->current);
@@ -446,7 +448,7 @@ static void probe(struct registry_op *op)
 }
 
 /* A name keeps its label over replacements: who has its URL open stays on its origin. */
-static char *label_for(const struct session *s, const char *name)
+char *label_for(const struct session *s, const char *name)
 {
 	const struct slot *slot = s ? slot_find(s, name) : NULL;
 	char label[LABEL_LENGTH + 1];

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 #include <utlist.h>
 
 #include "base/ids.h"
@@ -68,6 +69,12 @@ static void add_hint(struct registry *reg, const struct attachment *a, cJSON *do
 {
 	scoped(freep) char *hint = NULL;
 
+	if (attachment_is_published(a)) {
+		json_add_string(document, "hint",
+				"the page is still served; take it off the air with "
+				"\"previewctl unpublish\"");
+		return;
+	}
 	if (a->record->address[0] == '\0' || !host_is_loopback(a->record->host))
 		return; /* nobody has looked whether there is a server */
 	listeners_refresh_now(reg);
@@ -429,9 +436,21 @@ static void on_put(struct registry_op *op, int result)
 	free(s->workdir);
 	free(s->meta);
 	s->workdir = STEAL(op->workdir);
+	s->workdir_uid = op->workdir_uid;
 	s->meta = STEAL(op->meta);
 	op->result.value = session_view(reg, s);
 	op_finish(op, 0);
+}
+
+/*
+ * By whose rights to the file system a directory is named: an admin's are the daemon's own, a
+ * peer's those of its uid, and a token has none.
+ */
+static int64_t rights_of(const struct principal *principal)
+{
+	if (principal->admin)
+		return geteuid();
+	return principal->has_uid ? (int64_t)principal->uid : -1;
 }
 
 static int put_check(const struct principal *principal, const struct session *s,
@@ -473,8 +492,9 @@ struct registry_op *registry_session_put(struct registry *reg, struct principal 
 	op->forgetting = forgetting;
 
 	session_begin_change(s, batch);
-	session_will_have(s, params->workdir, meta, batch);
+	session_will_have(s, params->workdir, rights_of(principal), meta, batch);
 	op->workdir = xstrdup_null(s->will_workdir);
+	op->workdir_uid = s->will_workdir_uid;
 	op->meta = xstrdup_null(s->will_meta);
 	op_commit(op, STEAL(batch), on_put);
 	return op;

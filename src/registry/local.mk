@@ -8,7 +8,7 @@ libpreviewd_a_SOURCES += \
 	%reldir%/operation.c \
 	%reldir%/owner.c \
 	%reldir%/pin.c \
-	%reldir%/presence.c \
+	%reldir%/presence.c %reldir%/published.c \
 	%reldir%/probe.c %reldir%/probe.h \
 	%reldir%/reaper.c \
 	%reldir%/registry.c %reldir%/registry.h %reldir%/registry_priv.h \

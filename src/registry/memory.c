@@ -112,6 +112,7 @@ static void put_record(const struct session *s, usec_t ended_at, struct store_ba
 		.meta = s->will_meta,
 		.created_at = (int64_t)s->created_at,
 		.ended_at = (int64_t)ended_at,
+		.workdir_uid = s->will_workdir ? s->will_workdir_uid : -1,
 	};
 
 	store_put(batch, RECORD_KIND_SESSION, &record);
@@ -224,6 +225,7 @@ void session_begin(struct session *s)
 	if (s->pending++ > 0)
 		return;
 	s->will_workdir = xstrdup_null(s->workdir);
+	s->will_workdir_uid = s->workdir_uid;
 	s->will_meta = xstrdup_null(s->meta);
 }
 
@@ -253,10 +255,12 @@ static void set_text(char **member, const char *value)
 	*member = xstrdup(value);
 }
 
-void session_will_have(struct session *s, const char *workdir, const char *meta,
-		       struct store_batch *batch)
+void session_will_have(struct session *s, const char *workdir, int64_t workdir_uid,
+		       const char *meta, struct store_batch *batch)
 {
 	set_text(&s->will_workdir, workdir);
+	if (workdir)
+		s->will_workdir_uid = workdir_uid;
 	set_text(&s->will_meta, meta);
 	put_record(s, 0, batch);
 }
@@ -372,9 +376,18 @@ struct attachment *attachment_free(struct registry *reg, struct attachment *a)
 	return NULL;
 }
 
+bool attachment_is_published(const struct attachment *a)
+{
+	return strcmp(a->record->type, "published") == 0;
+}
+
 void attachment_begin(struct registry *reg, struct attachment *a, enum clock_cause cause)
 {
 	clock_reset(reg, a, cause);
+	if (attachment_is_published(a)) {
+		a->presence = PRESENCE_UP; /* previewd itself serves it */
+		return;
+	}
 	watch_enter(reg, a);
 	if (cause != CLOCK_START)
 		presence_begin(reg, a);
@@ -413,6 +426,7 @@ static int on_session(const void *r, void *arg)
 		session_insert(reg, record->app_id, record->session_id, record->user_id);
 
 	s->workdir = xstrdup_null(record->workdir);
+	s->workdir_uid = record->workdir_uid;
 	s->meta = xstrdup_null(record->meta);
 	s->created_at = (usec_t)record->created_at;
 	s->ended_at = (usec_t)record->ended_at;

@@ -210,6 +210,52 @@ int registry_list_all(struct registry *reg, const struct principal *principal, u
 cJSON *registry_health(struct registry *reg);
 
 /*
+ * Published pages: attachments without a server.  src/publish decides what is served; the registry
+ * counts them in its limits, tells of them and lets them go with their session.
+ *
+ * Whether the session may have one of that name (one that is there is replaced): asked before a
+ * build, so that nobody builds in vain.  The session is made or brought back elsewhere.
+ */
+int registry_publish_check(struct registry *reg, const struct principal *principal,
+			   const struct session_ref *ref, const char *name,
+			   struct fault *reterr) must_use;
+
+/*
+ * A place that the limits count, held while the page is switched, for a moment: a detach of that
+ * name waits for it.  FAULT_SESSION_NOT_FOUND, FAULT_SESSION_LIMIT, FAULT_USER_LIMIT.
+ */
+struct registry_place;
+int registry_place_take(struct registry *reg, const struct session_ref *ref, const char *name,
+			struct registry_place **ret, struct fault *reterr) must_use;
+struct registry_place *registry_place_free(struct registry_place *place);
+DEFINE_CLEANUP(struct registry_place *, registry_place_free)
+
+struct publish_attachment {
+	const char *url;
+	const char *release_id;
+	bool focus;
+};
+
+/* Attaches there, as registry_attach() answers.  Takes the place, and the batch (it may be NULL):
+ * what else is to become durable with it. */
+struct registry_op *registry_publish_consume(struct registry_place *place,
+					     const struct publish_attachment *attachment,
+					     struct store_batch *batch, registry_done_fn *done,
+					     void *arg);
+
+/* Detaches what is published under the name.  NULL where there is nothing: `done` doesn't come. */
+struct registry_op *registry_unpublish(struct registry *reg, const struct session_ref *ref,
+				       const char *name, registry_done_fn *done, void *arg);
+
+/* At start and reload: what its page really has.  Tells nobody, for nobody listens yet. */
+void registry_published_is(struct registry *reg, const char *session_id, const char *name,
+			   const char *url, const char *release_id);
+
+/* The session's project directory and by whose rights it was named, a uid or -1.  Borrowed. */
+bool registry_session_workdir(struct registry *reg, const char *session_id,
+			      const char **ret_workdir, int64_t *ret_uid);
+
+/*
  * For event streams: whether the principal may follow the session, FAULT_SESSION_NOT_FOUND if not.
  * `app_id` NULL: whatever the session's is.  One who may make it may wait for a session to come.
  */

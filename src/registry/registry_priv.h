@@ -37,14 +37,16 @@ struct session {
 	char *session_id;
 	char *app_id;
 	struct user *user;
-	char *workdir; /* or NULL */
-	char *meta;    /* JSON text, or NULL */
+	char *workdir;       /* or NULL */
+	int64_t workdir_uid; /* by whose rights it was set; -1: nobody's */
+	char *meta;          /* JSON text, or NULL */
 	usec_t created_at;
 	usec_t ended_at; /* realtime; 0 while it lives */
 	bool durable;    /* the store has it */
 	bool will_live;
 	unsigned pending;   /* changes on their way to the store */
 	char *will_workdir; /* while there are some: what the last of them will leave */
+	int64_t will_workdir_uid;
 	char *will_meta;
 	unsigned generation; /* grows at each end: what began before an end doesn't outlive it */
 	bool ending;         /* its tasks are being ended: nothing new begins */
@@ -249,6 +251,7 @@ struct registry_op {
 
 	/* session put, hold: what its record says */
 	char *workdir, *meta;
+	int64_t workdir_uid;
 
 	/* hold */
 	struct hold *hold;
@@ -293,8 +296,8 @@ void session_begin_change(struct session *s, struct store_batch *batch);
 void session_begin_end(struct session *s, struct store_batch *batch);
 
 /* Within a change: `workdir` and `meta`, where they aren't NULL, go into the batch. */
-void session_will_have(struct session *s, const char *workdir, const char *meta,
-		       struct store_batch *batch);
+void session_will_have(struct session *s, const char *workdir, int64_t workdir_uid,
+		       const char *meta, struct store_batch *batch);
 
 /*
  * The change has arrived (0) or failed.  `makes_live`: it came with session_begin_change(), so that
@@ -379,6 +382,14 @@ int holds_load(struct registry *reg, struct fault *reterr) must_use;
 void holds_delete(const struct session *s, struct store_batch *batch); /* it is about to end */
 void holds_drop(struct session *s); /* it has ended: those from before its end go */
 void holds_free(struct registry *reg, struct session *s);
+/* attach.c */
+int limits_check(const struct registry *reg, const struct session *s, const struct user *user,
+		 const char *name, struct fault *reterr) must_use;
+char *label_for(const struct session *s, const char *name);
+void on_attached(struct registry_op *op, int result); /* an op_apply_fn */
+
+/* Whether it has no server, only files: a published one. */
+bool attachment_is_published(const struct attachment *a);
 
 /* Whether an attachment of the session other than `except` names the task. */
 bool task_is_named(const struct session *s, const char *task_id, const struct attachment *except);

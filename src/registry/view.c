@@ -9,6 +9,18 @@
 #include "base/mem.h"
 #include "registry/registry_priv.h"
 
+/* Where its server is, which a published one doesn't have. */
+static void add_address(cJSON *j, const struct attachment *a)
+{
+	if (attachment_is_published(a)) {
+		cJSON_AddNullToObject(j, "host");
+		cJSON_AddNullToObject(j, "port");
+		return;
+	}
+	json_add_string(j, "host", a->record->host);
+	json_add_u64(j, "port", (uint64_t)a->record->port);
+}
+
 static const char *connect_mode(const struct attachment *a)
 {
 	return strcmp(a->record->type, "proxy") == 0 ? "direct" : "same_origin";
@@ -74,9 +86,8 @@ cJSON *attachment_view(struct registry *reg, const struct attachment *a)
 	json_add_string(j, "name", r->name);
 	json_add_string(j, "type", r->type);
 	json_add_string(j, "url", r->url);
-	json_add_string(j, "scheme", r->scheme);
-	json_add_string(j, "host", r->host);
-	json_add_u64(j, "port", (uint64_t)r->port);
+	json_add_string(j, "scheme", attachment_is_published(a) ? NULL : r->scheme);
+	add_address(j, a);
 	json_add_string(j, "path", r->path);
 	cJSON_AddBoolToObject(j, "focus", r->focus != 0);
 	json_add_string(j, "label", r->label);
@@ -91,7 +102,9 @@ cJSON *attachment_view(struct registry *reg, const struct attachment *a)
 	json_add_time(j, "reaps_at", reaper_due(reg, a));
 	cJSON_AddBoolToObject(j, "warned", a->warned);
 	add_probe(j, a);
-	cJSON_AddItemToObject(j, "owner", owner_view(reg, a));
+	cJSON_AddItemToObject(j, "owner",
+			      attachment_is_published(a) ? cJSON_CreateNull() : owner_view(reg, a));
+	json_add_string(j, "release_id", r->release_id);
 	return j;
 }
 
@@ -148,14 +161,15 @@ void publish_attached(struct registry *reg, const struct attachment *a)
 	json_add_string(j, "name", r->name);
 	json_add_string(j, "type", r->type);
 	json_add_string(j, "url", r->url);
-	json_add_string(j, "host", r->host);
-	json_add_u64(j, "port", (uint64_t)r->port);
+	add_address(j, a);
 	json_add_string(j, "path", r->path);
 	cJSON_AddBoolToObject(j, "focus", r->focus != 0);
 	json_add_string(j, "connect", connect_mode(a));
 	/* Who shows it has to know at once what will keep it from being seen. */
 	json_free(probe_view(a, &warnings));
 	cJSON_AddItemToObject(j, "warnings", warnings);
+	if (r->release_id)
+		json_add_string(j, "release_id", r->release_id);
 	publish(reg, a, "web_preview:attached", j);
 }
 
@@ -322,8 +336,8 @@ int registry_lookup(struct registry *reg, const struct principal *principal,
 	json_add_string(j, "type", a->record->type);
 	json_add_string(j, "name", a->record->name);
 	json_add_string(j, "session_id", s->session_id);
-	json_add_string(j, "host", a->record->host);
-	json_add_u64(j, "port", (uint64_t)a->record->port);
+	if (!attachment_is_published(a))
+		add_address(j, a);
 	return 0;
 }
 
@@ -375,7 +389,7 @@ cJSON *registry_health(struct registry *reg)
 {
 	cJSON *j = cJSON_CreateObject(), *by_type, *by_user, *limits;
 	const struct user *u;
-	uint64_t oldest_idle = 0, oldest_age = 0, n = 0, sessions = 0, users = 0;
+	uint64_t oldest_idle = 0, oldest_age = 0, n = 0, sessions = 0, users = 0, published = 0;
 	usec_t now = clock_realtime();
 
 	json_add_string(j, "status", "ok");
@@ -399,7 +413,9 @@ cJSON *registry_health(struct registry *reg)
 					      ? (now - (usec_t)a->record->attached_at) /
 							USEC_PER_SEC
 					      : 0;
-				oldest_idle = idle > oldest_idle ? idle : oldest_idle;
+				published += attachment_is_published(a);
+				if (!attachment_is_published(a) && idle > oldest_idle)
+					oldest_idle = idle;
 				oldest_age = age > oldest_age ? age : oldest_age;
 			}
 		}
@@ -410,7 +426,8 @@ cJSON *registry_health(struct registry *reg)
 
 	json_add_u64(j, "count", n);
 	by_type = cJSON_AddObjectToObject(j, "by_type");
-	json_add_u64(by_type, "proxy", n);
+	json_add_u64(by_type, "proxy", n - published);
+	json_add_u64(by_type, "published", published);
 	json_add_u64(j, "user_count", users);
 	cJSON_AddItemToObject(j, "by_user", by_user);
 	json_add_u64(j, "session_count", sessions);

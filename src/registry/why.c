@@ -94,6 +94,10 @@ static void say(cJSON *list, char *sentence_consume)
 static void say_what_is_seen(const struct registry *reg, const struct attachment *a, size_t n,
 			     cJSON *list)
 {
+	if (attachment_is_published(a)) {
+		say(list, xstrdup("It is a published page: previewd serves its files itself."));
+		return;
+	}
 	if (!a->watch && !reg->deps.sockdiag) {
 		say(list, xstrdup("This kernel doesn't tell of connections: only a touch counts as "
 				  "use."));
@@ -162,7 +166,10 @@ int registry_why(struct registry *reg, const struct principal *principal,
 	json_add_string(j, "name", a->record->name);
 	json_add_string(j, "type", a->record->type);
 	json_add_string(j, "url", a->record->url);
-	json_add_u64(j, "port", (uint64_t)a->record->port);
+	if (attachment_is_published(a))
+		cJSON_AddNullToObject(j, "port");
+	else
+		json_add_u64(j, "port", (uint64_t)a->record->port);
 	json_add_string(j, "status", presence_text(a->presence));
 	json_add_string(j, "activity", activity_text(activity_of(reg, a)));
 	cJSON_AddBoolToObject(j, "seen_by_kernel", a->watch != NULL);

@@ -113,6 +113,30 @@ static const char *const migrations[] = {
 	" held_since INTEGER NOT NULL,"
 	" PRIMARY KEY (session_id, pid)"
 	") STRICT, WITHOUT ROWID;",
+
+	/* publish */
+	"ALTER TABLE session ADD COLUMN workdir_uid INTEGER NOT NULL DEFAULT -1;"
+	"ALTER TABLE attachment ADD COLUMN release_id TEXT;"
+	"CREATE TABLE build ("
+	" session_id TEXT NOT NULL,"
+	" build_id TEXT NOT NULL,"
+	" app_id TEXT NOT NULL,"
+	" state TEXT NOT NULL,"
+	" document TEXT NOT NULL,"
+	" created_at INTEGER NOT NULL,"
+	" PRIMARY KEY (session_id, build_id)"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE TABLE published ("
+	" session_id TEXT NOT NULL,"
+	" name TEXT NOT NULL,"
+	" app_id TEXT NOT NULL,"
+	" user_id TEXT NOT NULL,"
+	" token TEXT NOT NULL,"
+	" label TEXT NOT NULL,"
+	" created_at INTEGER NOT NULL,"
+	" ended_at INTEGER NOT NULL,"
+	" PRIMARY KEY (session_id, name)"
+	") STRICT, WITHOUT ROWID;",
 	/* clang-format on */
 };
 

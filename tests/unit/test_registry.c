@@ -1053,6 +1053,122 @@ static void all_previews_are_paged_and_ones_own(void **state)
 
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/*
+ * Published pages
+ */
+static enum fault_code publish(struct world *w, const char *session_id, const char *release_id,
+			       struct registry_place **place)
+{
+	const struct publish_attachment attachment = { .url = "/api/x/",
+						       .release_id = release_id,
+						       .focus = true };
+	struct answer a = { 0 };
+
+	a.op = registry_publish_consume(*place, &attachment, NULL, on_answer, &a);
+	*place = NULL;
+	(void)session_id;
+	return finish(w, &a);
+}
+
+static enum fault_code place_take(struct world *w, const char *session_id, const char *name,
+				  struct registry_place **ret)
+{
+	scoped(fault_done) struct fault fault = { 0 };
+	struct session_ref ref = ref_of(session_id);
+
+	return registry_place_take(w->reg, &ref, name, ret, &fault) < 0 ? fault.code : FAULT_NONE;
+}
+
+static void a_page_is_attached_replaced_and_goes_with_its_session(void **state)
+{
+	struct world *w = *state;
+	struct registry_place *place;
+
+	assert_int_equal(put(w, w->ann, "s1", NULL, NULL), FAULT_NONE);
+	heard(w);
+	assert_int_equal(place_take(w, "s1", "published", &place), FAULT_NONE);
+	assert_attached(w, w->ann, "s1", "");
+	assert_int_equal(publish(w, "s1", "r1", &place), FAULT_NONE);
+	assert_heard(w, "s1:attached:published ");
+	assert_int_equal(place_take(w, "s1", "published", &place), FAULT_NONE);
+	assert_int_equal(publish(w, "s1", "r2", &place), FAULT_NONE);
+	assert_heard(w, "s1:detached:published/replaced s1:attached:published ");
+
+	restart(w);
+	assert_attached(w, w->ann, "s1", "published ");
+	registry_published_is(w->reg, "s1", "published", "/api/y/", "r3");
+	restart(w);
+	{
+		scoped(json_freep) cJSON *j = NULL;
+		struct session_ref ref = ref_of("s1");
+
+		assert_int_equal(registry_get(w->reg, w->ann, &ref, "published", &j, NULL), 0);
+		assert_string_equal(json_string(j, "url"), "/api/y/");
+		assert_string_equal(json_string(j, "release_id"), "r3");
+		assert_true(cJSON_IsNull(cJSON_GetObjectItem(j, "port")));
+		assert_string_equal(json_string(j, "status"), "up");
+	}
+	assert_int_equal(end(w, w->ann, "s1"), FAULT_NONE);
+	assert_heard(w, "s1:detached:published/session_end ");
+}
+
+static void a_place_counts_in_the_limits_while_it_is_held(void **state)
+{
+	struct world *w = *state;
+	struct registry_place *places[5], *none = NULL;
+	char name[8];
+
+	assert_int_equal(put(w, w->ann, "s1", NULL, NULL), FAULT_NONE);
+	for (int i = 0; i < 5; i++) {
+		snprintf(name, sizeof(name), "p%d", i);
+		assert_int_equal(place_take(w, "s1", name, &places[i]), FAULT_NONE);
+	}
+	assert_int_equal(place_take(w, "s1", "p5", &none), FAULT_SESSION_LIMIT);
+	assert_int_equal(attach(w, w->ann, "s1", "web", 5173), FAULT_SESSION_LIMIT);
+	registry_place_free(places[0]);
+	assert_int_equal(attach(w, w->ann, "s1", "web", 5173), FAULT_NONE);
+	for (int i = 1; i < 5; i++)
+		registry_place_free(places[i]);
+	assert_attached(w, w->ann, "s1", "web ");
+}
+
+static void a_page_switched_while_its_session_ended_is_not_attached(void **state)
+{
+	struct world *w = *state;
+	struct registry_place *place;
+
+	assert_int_equal(put(w, w->ann, "s1", NULL, NULL), FAULT_NONE);
+	assert_int_equal(place_take(w, "s1", "published", &place), FAULT_NONE);
+	assert_int_equal(end(w, w->ann, "s1"), FAULT_NONE);
+	heard(w);
+	assert_int_equal(publish(w, "s1", "r1", &place), FAULT_SESSION_NOT_FOUND);
+	assert_heard(w, "");
+	assert_int_equal(place_take(w, "s1", "published", &place), FAULT_SESSION_NOT_FOUND);
+	assert_int_equal(put(w, w->ann, "s1", NULL, NULL), FAULT_NONE);
+	assert_attached(w, w->ann, "s1", "");
+}
+
+static void a_page_that_cannot_be_stored_is_not_attached(void **state)
+{
+	struct world *w = *state;
+	struct registry_place *place;
+	const struct publish_attachment attachment = { .url = "/x/", .release_id = "r1" };
+	struct answer a = { 0 };
+
+	assert_int_equal(put(w, w->ann, "s1", NULL, NULL), FAULT_NONE);
+	heard(w);
+	assert_int_equal(place_take(w, "s1", "published", &place), FAULT_NONE);
+	w->gate->shut = true;
+	a.op = registry_publish_consume(place, &attachment, NULL, on_answer, &a);
+	wait_held(w, 1);
+	while (w->gate->n_held > 0)
+		gate_let(w->gate, -ENOSPC);
+	gate_open(w->gate);
+	assert_int_equal(finish(w, &a), FAULT_STORE_UNAVAILABLE);
+	assert_heard(w, "");
+	assert_attached(w, w->ann, "s1", "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1104,6 +1220,10 @@ int main(void)
 		test(the_registry_may_go_with_changes_on_their_way),
 		test(a_lookup_of_default_finds_the_only_one),
 		test(all_previews_are_paged_and_ones_own),
+		test(a_page_is_attached_replaced_and_goes_with_its_session),
+		test(a_place_counts_in_the_limits_while_it_is_held),
+		test(a_page_switched_while_its_session_ended_is_not_attached),
+		test(a_page_that_cannot_be_stored_is_not_attached),
 	};
 
 	alarm(60);
