@@ -277,12 +277,42 @@ static int read_text(const struct taking *t, const struct output_file *f, int in
 	return 0;
 }
 
+/* `what` gives way to `by`; the value is how often. */
+static size_t replace(const char *text, size_t len, const char *what, const char *by,
+		      struct strbuf *ret)
+{
+	const size_t what_len = strlen(what);
+	size_t n = 0;
+
+	for (const char *at; (at = memmem(text, len, what, what_len)); n++) {
+		strbuf_add(ret, text, (size_t)(at - text));
+		strbuf_puts(ret, by);
+		len -= (size_t)(at - text) + what_len;
+		text = at + what_len;
+	}
+	strbuf_add(ret, text, len);
+	return n;
+}
+
+/* A text made for another base. */
+static bool rebase(struct taking *t, const struct output_file *f, const char *text,
+		   struct strbuf *ret)
+{
+	if (replace(text, f->size, t->request->rebase_from, t->request->base, ret) == 0 ||
+	    ret->error < 0)
+		return false;
+	t->report->n_rewritten++;
+	return true;
+}
+
 /* The text with the addresses moved, in `ret`; what it grows by is bounded, past that it stays. */
 static bool rewrite(struct taking *t, const struct output_file *f, const char *text,
 		    struct strbuf *ret)
 {
 	const enum rewrite_kind kind = rewrite_kind_of(f->path);
 
+	if (t->request->rebase_from)
+		return rebase(t, f, text, ret);
 	if (!t->request->base || kind == REWRITE_NONE ||
 	    (t->has_integrity && (kind == REWRITE_SCRIPT || kind == REWRITE_CSS)))
 		return false;
@@ -528,7 +558,7 @@ int output_take(const struct output_request *request, const volatile bool *cance
 		t.rules = (struct rewrite_rules){ .base = request->base,
 						  .has_file = has_file,
 						  .arg = &t.list };
-		r = look_at_pages(&t);
+		r = request->rebase_from ? 0 : look_at_pages(&t);
 		if (r < 0)
 			return r;
 	}

@@ -32,6 +32,9 @@ struct output_request {
 	int project_fd;             /* the project's directory */
 	const char *const *outputs; /* relative, tried in this order; ends with NULL */
 	const char *base;           /* "/api/…/published/", or NULL */
+	/* NULL, or the base that the files were made for: it gives way to `base`.  The project is
+	 * then a release, whose files are ours. */
+	const char *rebase_from;
 	bool is_static; /* plain static: node_modules, dotfiles and the like are left out */
 	struct output_limits limits;
 	int target_fd;   /* of the release being made: files go below files/, br/, gz/ */
