@@ -30,6 +30,7 @@
 #include "net/sockdiag.h"
 #include "proc/cgroup.h"
 #include "proc/reaper.h"
+#include "publish/publisher.h"
 #include "registry/registry.h"
 #include "store/store.h"
 #include "tasks/tasks.h"
@@ -61,6 +62,7 @@ struct daemon {
 	struct tasks_ending *tasks_ending; /* at the end, by tasks.on_restart */
 	struct canvas *canvas;
 	struct registry *registry;
+	struct publisher *publisher;
 	struct api *api;
 	struct http_server *server;
 	char *socket_path; /* of the unix socket we made, to be removed */
@@ -157,6 +159,28 @@ static int tasks_open(struct daemon *d, struct fault *reterr)
 	return tasks_new(&deps, d->settings, &d->tasks, reterr);
 }
 
+static void on_session_ended(const char *session_id, void *arg)
+{
+	struct daemon *d = arg;
+
+	canvas_session_ended(session_id, d->canvas);
+	publisher_session_ended(session_id, d->publisher);
+}
+
+static int publisher_open(struct daemon *d, struct fault *reterr)
+{
+	const struct publisher_deps deps = {
+		.loop = d->loop,
+		.store = d->store,
+		.bus = d->bus,
+		.registry = d->registry,
+		.cgroups = d->cgroups,
+		.state_dir = d->state_dir,
+	};
+
+	return publisher_new(&deps, d->settings, &d->publisher, reterr);
+}
+
 static int domain_new(struct daemon *d, struct fault *reterr)
 {
 	struct bus_settings bus_settings = {
@@ -210,8 +234,8 @@ static int domain_new(struct daemon *d, struct fault *reterr)
 		return r;
 	auth_set_session_lookup(d->auth, registry_session_lookup, d->registry);
 	tasks_on_exit(d->tasks, registry_task_exited, d->registry);
-	registry_on_session_ended(d->registry, canvas_session_ended, d->canvas);
-	return 0;
+	registry_on_session_ended(d->registry, on_session_ended, d);
+	return publisher_open(d, reterr);
 }
 
 /* A published page's token is a secret: what is behind it isn't said either. */
@@ -244,6 +268,7 @@ static int surface_new(struct daemon *d, struct fault *reterr)
 		.tasks = d->tasks,
 		.canvas = d->canvas,
 		.sockdiag = d->sockdiag,
+		.publisher = d->publisher,
 	};
 	int r = api_new(&deps, d->settings, &d->api, reterr);
 
@@ -269,6 +294,7 @@ static int serve_consume(struct daemon *d, int fd)
 	if (port > 0) {
 		registry_forbid_port(d->registry, port);
 		api_listens_on(d->api, name, port);
+		publisher_listens(d->publisher, port);
 	}
 	log_info("listening on %s%s", port > 0 ? "http://" : "", name);
 	return 0;
@@ -378,6 +404,7 @@ static void on_terminate(int signo, void *arg)
 	d->draining = true;
 	sd_notify_state("STOPPING=1\nSTATUS=Finishing requests");
 	registry_drain(d->registry);
+	publisher_drain(d->publisher);
 	api_drain(d->api);
 	timer_set(d->drain_deadline, d->settings->server_drain_timeout);
 	d->tasks_ending = tasks_end_started(d->tasks, on_tasks_ended, d);
@@ -407,6 +434,8 @@ static int take_over(struct daemon *d, const struct settings *settings, struct f
 		r = auth_reload(d->auth, settings, reterr);
 	if (r >= 0)
 		r = tasks_reload(d->tasks, settings, reterr);
+	if (r >= 0)
+		r = publisher_reload(d->publisher, settings, reterr);
 	if (r >= 0)
 		r = api_reload(d->api, settings, reterr);
 	if (r < 0)
@@ -551,6 +580,7 @@ struct daemon *daemon_free(struct daemon *d)
 	http_server_free(d->server);
 	api_free(d->api);
 	canvas_free(d->canvas);
+	publisher_free(d->publisher);
 	d->store = store_free(d->store);
 	registry_free(d->registry);
 	tasks_ending_free(d->tasks_ending);

@@ -1,17 +1,34 @@
 libpreviewd_a_SOURCES += \
 	%reldir%/beneath.c %reldir%/beneath.h \
+	%reldir%/buildlog.c \
+	%reldir%/buildreads.c \
+	%reldir%/builds.c \
+	%reldir%/buildview.c \
+	%reldir%/checking.c \
+	%reldir%/commands.c \
 	%reldir%/compress.c %reldir%/compress.h \
 	%reldir%/detect.c %reldir%/detect.h \
+	%reldir%/detecting.c \
 	%reldir%/framework.c %reldir%/framework.h %reldir%/frameworks.def \
+	%reldir%/modules.c \
 	%reldir%/node.c \
 	%reldir%/noderange.c %reldir%/noderange.h \
+	%reldir%/operations.c \
 	%reldir%/output.c %reldir%/output.h %reldir%/output_priv.h \
 	%reldir%/package.c %reldir%/package.h \
-	%reldir%/publisher.h \
-	%reldir%/release.h \
+	%reldir%/pages.c \
+	%reldir%/publisher.c %reldir%/publisher.h %reldir%/publisher_priv.h \
+	%reldir%/release.c %reldir%/release.h \
 	%reldir%/rewrite.c %reldir%/rewrite.h \
+	%reldir%/rotate.c \
 	%reldir%/routers.c %reldir%/routers.h \
-	%reldir%/walk.c
+	%reldir%/settling.c \
+	%reldir%/sites.c \
+	%reldir%/states.def \
+	%reldir%/steps.c \
+	%reldir%/switch.c \
+	%reldir%/walk.c \
+	%reldir%/workdir.c
 
 # Files that builds are shown, compiled in.
 publish_injects = \
@@ -35,3 +52,4 @@ EXTRA_DIST += tests/fixtures/projects
 UNIT_TESTS += tests/unit/test_publish_detect tests/unit/test_publish_node \
 	tests/unit/test_publish_output tests/unit/test_publish_rewrite
 EXTRA_DIST += tests/unit/publish_tree.h
+UNIT_TESTS += tests/unit/test_publisher tests/unit/test_release

@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "auth/principal.h"
 #include "base/cleanup.h"
@@ -11,8 +12,8 @@
 #include "bus/bus.h"
 #include "config/settings.h"
 #include "http/static.h"
-#include "loop/jobs.h"
 #include "loop/loop.h"
+#include "loop/textlog.h"
 #include "proc/cgroup.h"
 #include "registry/registry.h"
 #include "store/store.h"
@@ -34,7 +35,7 @@ struct publisher_deps {
 	struct bus *bus;
 	struct registry *registry;
 	struct cgroups *cgroups; /* NULL where there are none */
-	const char *state_dir;
+	const char *state_dir;   /* published/, modules/ and builds/ are made in it */
 };
 
 int publisher_new(const struct publisher_deps *deps, const struct settings *settings,
@@ -44,6 +45,9 @@ DEFINE_CLEANUP(struct publisher *, publisher_free)
 int publisher_reload(struct publisher *p, const struct settings *settings,
 		     struct fault *reterr) must_use;
 void publisher_drain(struct publisher *p);
+
+/* A port that the daemon listens on: the first one is in the addresses that are given out. */
+void publisher_listens(struct publisher *p, uint16_t port);
 
 /* As registry_op: `done` once, from the loop; freeing the handle means that it doesn't come. */
 struct publisher_op;
@@ -59,19 +63,26 @@ struct publish_params {
 	char *name;         /* "published" */
 	bool install;
 	unsigned timeout_seconds; /* 0: publish.build_timeout */
+	bool focus;               /* whether the user's panel should come to the front with it */
 };
 extern const struct json_field publish_fields[];
 void publish_params_init(struct publish_params *p);
 void publish_params_done(struct publish_params *p);
 
-/* Begins (or queues) a build: `done` gives the build's document as soon as it is stored, or with
- * `wait` at its end.  `cwd_default` of the peer may be NULL. */
+/*
+ * Begins (or queues) a build in a session that is there, or is made if the principal may: `done`
+ * gives the build's document as soon as it is stored, or with `wait` at its end, then with the
+ * fault of one that failed (whose members `build` and `log_tail` tell of it).
+ */
 struct publisher_op *publisher_build(struct publisher *p, struct principal *principal,
 				     const struct session_ref *ref,
 				     const struct publish_params *params, bool wait,
 				     publisher_done_fn *done, void *arg, struct fault *reterr);
 
-/* {build_id, session_id, name, state, phase, framework, …, release_id?, url?, error?}: caller's. */
+/* {builds:[…]}, the newest first, and one: {build_id, session_id, name, state, phase, framework, …,
+ * release_id, url, error}.  The caller's. */
+int publisher_builds(struct publisher *p, const struct principal *principal,
+		     const struct session_ref *ref, cJSON **ret, struct fault *reterr) must_use;
 int publisher_build_get(struct publisher *p, const struct principal *principal,
 			const struct session_ref *ref, const char *build_id, cJSON **ret,
 			struct fault *reterr) must_use;
@@ -80,22 +91,13 @@ struct publisher_op *publisher_build_cancel(struct publisher *p, struct principa
 					    publisher_done_fn *done, void *arg,
 					    struct fault *reterr);
 
-/* The log, as tasks_log(): what there is, then (follow) each piece, and its end. */
-struct build_log;
-struct build_log_ops {
-	void (*on_bytes)(const char *bytes, size_t len, void *arg);
-	void (*on_end)(void *arg);
-};
+/* The log, as textlog_read() gives it; it ends with the build. */
 int publisher_log(struct publisher *p, const struct principal *principal,
 		  const struct session_ref *ref, const char *build_id, bool follow,
-		  const struct build_log_ops *ops, void *arg, struct build_log **ret,
+		  const struct textlog_ops *ops, void *arg, struct textlog_reader **ret,
 		  struct fault *reterr) must_use;
-void build_log_pause(struct build_log *l);
-void build_log_resume(struct build_log *l);
-struct build_log *build_log_free(struct build_log *l);
-DEFINE_CLEANUP(struct build_log *, build_log_free)
 
-/* {releases:[{id, current, created_at, bytes, files}], url} */
+/* {name, url, current, releases:[{id, current, created_at, bytes, files}]}, the newest first */
 struct publisher_op *publisher_releases(struct publisher *p, struct principal *principal,
 					const struct session_ref *ref, const char *name,
 					publisher_done_fn *done, void *arg, struct fault *reterr);

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The last phases of a build, in a helper thread: what it put out becomes a release, which is not
+ * the current one yet.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "publish/publisher_priv.h"
+
+#define DEPTH_MAX 64
+
+#define OPEN_DIRECTORY (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+
+struct checking *checking_new(const struct page *page, const char *base)
+{
+	const struct publisher *p = page->shelf->publisher;
+	const struct settings *settings = p->settings;
+	struct checking *c = xcalloc(1, sizeof(*c));
+
+	c->state_fd = p->state_fd;
+	c->published_fd = p->published_fd;
+	c->session_id = xstrdup(page->shelf->session_id);
+	c->name = xstrdup(page->name);
+	c->base = xstrdup_null(base);
+	c->limits = (struct output_limits){
+		.files = settings->publish_files_max,
+		.file_bytes = settings->publish_file_max,
+		.bytes = settings->publish_bytes_max,
+		.depth = DEPTH_MAX,
+	};
+	c->source_fd = c->place_fd = c->target_fd = -1;
+	return c;
+}
+
+void checking_free(void *arg)
+{
+	struct checking *c = arg;
+
+	if (c->is_begun && !c->is_finished)
+		release_abandon(c->place_fd, c->release_id);
+	closep(&c->source_fd);
+	closep(&c->target_fd);
+	closep(&c->place_fd);
+	manifest_free(c->manifest);
+	output_report_done(&c->report);
+	fault_done(&c->fault);
+	strv_free(c->outputs);
+	free(c->session_id);
+	free(c->name);
+	free(c->project);
+	free(c->base);
+	free(c->rebase_from);
+	free(c);
+}
+
+static int internal(struct checking *c, const char *what, int r)
+{
+	return fault_set(&c->fault, FAULT_INTERNAL, "%s: %s", what, strerror(-r));
+}
+
+static int previous_release(const struct checking *c, int *ret_fd)
+{
+	char id[RELEASE_ID_SIZE];
+	int r = release_current(c->place_fd, id);
+
+	if (r < 0)
+		return r;
+	return id[0] ? release_open(c->place_fd, id, ret_fd) : -ENOENT;
+}
+
+int checking_work(void *input)
+{
+	struct checking *c = input;
+	scoped(closep) int project = -1, previous = -1;
+	struct output_request request;
+	int r = release_place(c->published_fd, c->session_id, c->name, true, &c->place_fd);
+
+	if (r >= 0)
+		r = release_begin(c->place_fd, c->release_id, &c->target_fd);
+	if (r < 0)
+		return internal(c, "there is no place for the release", r);
+	c->is_begun = true;
+	if (previous_release(c, &previous) < 0)
+		previous = -1;
+	if (c->project) {
+		project = openat(c->state_fd, c->project, OPEN_DIRECTORY);
+		if (project < 0)
+			return internal(c, "the project is gone", -errno);
+	}
+	request = (struct output_request){
+		.project_fd = c->project       ? project
+			      : c->rebase_from ? previous
+					       : c->source_fd,
+		.outputs = (const char *const *)c->outputs,
+		.base = c->base,
+		.rebase_from = c->rebase_from,
+		.is_static = c->is_static,
+		.limits = c->limits,
+		.target_fd = c->target_fd,
+		.previous_fd = previous,
+	};
+	c->manifest = manifest_new();
+	r = output_take(&request, &c->cancel, c->manifest, &c->report, &c->fault);
+	if (r < 0)
+		return r;
+	c->bytes = c->manifest->bytes;
+	for (size_t i = 0; i < c->manifest->n_files; i++)
+		c->bytes += c->manifest->files[i].br_size + c->manifest->files[i].gz_size;
+	r = manifest_write(c->target_fd, c->manifest);
+	return r < 0 ? internal(c, "the manifest cannot be written", r) : 0;
+}
+
+int finishing_work(void *input)
+{
+	struct checking *c = input;
+	int r = release_finish(c->place_fd, c->release_id, c->manifest->n_files, c->bytes);
+
+	c->is_finished = r >= 0;
+	return r < 0 ? internal(c, "the release cannot be made", r) : 0;
+}
+
+/* The input goes on to the next job: what the first one has is the second one's. */
+struct checking *checking_take_over(struct checking *from)
+{
+	struct checking *c = xcalloc(1, sizeof(*c));
+
+	*c = *from;
+	*from = (struct checking){ .source_fd = -1, .place_fd = -1, .target_fd = -1 };
+	return c;
+}

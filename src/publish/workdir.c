@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Whose files may be built.
+ *
+ * The daemon reads a project with its own rights, and what it builds is shown to others, so it must
+ * not read what the one who asks may not.  An admin has the daemon's rights.  A peer of another uid
+ * may name directories that are that uid's.  A token has no rights to files: it may have built what
+ * lies beneath the session's directory, which somebody with rights has named.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "publish/publisher_priv.h"
+
+#define OPEN_DIRECTORY (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+
+int64_t principal_rights(const struct principal *principal)
+{
+	if (principal->admin && !principal->app_id && !principal->session_id)
+		return geteuid();
+	return principal->has_uid ? (int64_t)principal->uid : RIGHTS_NONE;
+}
+
+static int cannot_open(const char *path, int error, struct fault *reterr)
+{
+	return fault_set(reterr, FAULT_NOT_A_PROJECT, "the directory %s cannot be read: %s", path,
+			 strerror(error));
+}
+
+static int check_owner(int fd, const char *path, int64_t rights, struct fault *reterr)
+{
+	struct stat st;
+
+	if (rights == (int64_t)geteuid())
+		return 0;
+	if (fstat(fd, &st) < 0)
+		return cannot_open(path, errno, reterr);
+	if (st.st_uid == (uid_t)rights)
+		return 0;
+	return fault_set(reterr, FAULT_FORBIDDEN,
+			 "%s is not yours: only its owner may have it built", path);
+}
+
+static int open_by_rights(const char *path, int64_t rights, int *ret_fd, struct fault *reterr)
+{
+	scoped(closep) int fd = -1;
+	int r;
+
+	if (path[0] != '/')
+		return fault_field(reterr, "workdir",
+				   "must be an absolute path, or one relative "
+				   "to the session's directory");
+	fd = open(path, OPEN_DIRECTORY);
+	if (fd < 0)
+		return cannot_open(path, errno, reterr);
+	r = check_owner(fd, path, rights, reterr);
+	if (r < 0)
+		return r;
+	*ret_fd = STEAL_FD(fd);
+	return 0;
+}
+
+static int open_session(const struct workdir_request *request, int *ret_fd, struct fault *reterr)
+{
+	if (!request->session_path)
+		return fault_set(reterr, FAULT_NOT_A_PROJECT,
+				 "the session has no directory: give workdir, or set the "
+				 "session's");
+	if (request->session_rights == RIGHTS_NONE)
+		return fault_set(reterr, FAULT_FORBIDDEN,
+				 "the session's directory was set with a token, which has no "
+				 "rights to files: have it set by an admin or over the unix "
+				 "socket");
+	return open_by_rights(request->session_path, request->session_rights, ret_fd, reterr);
+}
+
+/* The part of `path` beneath `top`, or NULL. */
+static const char *beneath(const char *path, const char *top)
+{
+	size_t len = strlen(top);
+
+	if (path[0] != '/')
+		return path;
+	while (len > 1 && top[len - 1] == '/')
+		len--;
+	if (strncmp(path, top, len) != 0 || (path[len] != '/' && path[len] != '\0'))
+		return NULL;
+	path += len;
+	while (*path == '/')
+		path++;
+	return *path ? path : ".";
+}
+
+static int open_beneath(int top, const char *path, int *ret_fd, struct fault *reterr)
+{
+	struct open_how how = {
+		.flags = OPEN_DIRECTORY,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+	};
+	long fd = syscall(SYS_openat2, top, path, &how, sizeof(how));
+
+	if (fd < 0 && (errno == EXDEV || errno == ELOOP))
+		return fault_set(reterr, FAULT_FORBIDDEN, "%s leads out of the session's directory",
+				 path);
+	if (fd < 0)
+		return cannot_open(path, errno, reterr);
+	*ret_fd = (int)fd;
+	return 0;
+}
+
+int workdir_open(const struct workdir_request *request, int *ret_fd, struct fault *reterr)
+{
+	scoped(closep) int top = -1;
+	const char *below;
+	int r;
+
+	if (request->path && request->path[0] == '/' && request->rights != RIGHTS_NONE)
+		return open_by_rights(request->path, request->rights, ret_fd, reterr);
+	r = open_session(request, &top, reterr);
+	if (r < 0)
+		return r;
+	if (!request->path) {
+		*ret_fd = STEAL_FD(top);
+		return 0;
+	}
+	below = beneath(request->path, request->session_path);
+	if (!below)
+		return fault_set(reterr, FAULT_FORBIDDEN,
+				 "a token may build only what is beneath the session's directory");
+	return open_beneath(top, below, ret_fd, reterr);
+}
