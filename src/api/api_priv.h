@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "http/router.h"
 #include "net/hosts.h"
+#include "publish/publisher.h"
 
 enum route_access {
 	ACCESS_PUBLIC,
@@ -35,6 +36,8 @@ extern const size_t n_routes;
 extern const struct json_field token_fields[];
 extern const struct json_field code_fields[];
 extern const struct json_field exchange_fields[];
+extern const struct json_field activate_fields[];
+extern const struct json_field rotate_fields[];
 
 /* Stand for bodies that no one table describes: the hooks' and the canvas' own readers do. */
 extern const struct json_field hook_body_fields[];
@@ -88,6 +91,7 @@ struct call {
 	struct registry_op *op;
 	struct auth_op *auth_op;
 	struct tasks_op *task_op;
+	struct publisher_op *publisher_op;
 	struct canvas_calls *canvas_calls;
 	struct timer *deadline; /* of a hook's */
 	cJSON *body; /* an object, or canvas_list_fields: a list; where the route has one */

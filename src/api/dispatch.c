@@ -25,6 +25,7 @@ struct call *call_free(struct call *call)
 	registry_op_free(call->op);
 	auth_op_free(call->auth_op);
 	tasks_op_free(call->task_op);
+	publisher_op_free(call->publisher_op);
 	principal_unref(call->principal);
 	http_match_done(&call->match);
 	canvas_calls_free(call->canvas_calls);

@@ -11,6 +11,8 @@ libpreviewd_a_SOURCES += \
 	%reldir%/codes.c \
 	%reldir%/panel.c \
 	%reldir%/previews.c \
+	%reldir%/logstream.c %reldir%/logstream.h \
+	%reldir%/publish.c \
 	%reldir%/published.c \
 	%reldir%/reply.c \
 	%reldir%/routes.def \

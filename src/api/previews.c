@@ -269,5 +269,8 @@ void route_previews_all(struct call *call)
 
 void route_health(struct call *call)
 {
-	api_reply_json(call, 200, registry_health(call->api->deps.registry));
+	cJSON *j = registry_health(call->api->deps.registry);
+
+	cJSON_AddItemToObject(j, "publish", publisher_health(call->api->deps.publisher));
+	api_reply_json(call, 200, j);
 }
