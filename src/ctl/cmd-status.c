@@ -43,6 +43,31 @@ static int status_of_preview(struct ctl *ctl, const char *name)
 	return EXIT_OK;
 }
 
+/* Whether what is published can be built here: an admin is told, with the remedy where it can't. */
+static cJSON *sandbox_state(struct ctl *ctl)
+{
+	scoped(problem_done) struct problem problem = { 0 };
+	scoped(json_freep) cJSON *health = NULL;
+	cJSON *publish;
+
+	if (ctl_call(ctl, "GET", "/health/web_preview", NULL, &health, &problem) < 0)
+		return NULL;
+	publish = cJSON_GetObjectItemCaseSensitive(health, "publish");
+	return cJSON_DetachItemFromObjectCaseSensitive(publish, "sandbox");
+}
+
+static void print_sandbox(struct ctl *ctl, const cJSON *sandbox)
+{
+	bool usable = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(sandbox, "usable"));
+	const char *text = json_string(sandbox, usable ? "limits" : "remedy");
+	scoped(freep) char *shown = printable(text ? text : "");
+
+	if (!sandbox)
+		return;
+	fprintf(ctl->out, "\nBuilds are %s%s%s\n", usable ? "isolated" : "not possible",
+		*shown ? ": " : "", shown);
+}
+
 static int status_of_session(struct ctl *ctl)
 {
 	static const char *const rows[] = {
@@ -54,10 +79,12 @@ static int status_of_session(struct ctl *ctl)
 	scoped(freep) char *beneath = path ? ctl_path(ctl, "/previews", NULL, &problem) : NULL;
 	scoped(json_freep) cJSON *session = NULL;
 	scoped(json_freep) cJSON *list = NULL;
+	scoped(json_freep) cJSON *sandbox = NULL;
 
 	if (!path || ctl_call(ctl, "GET", path, NULL, &session, &problem) < 0 ||
 	    ctl_call(ctl, "GET", beneath, NULL, &list, &problem) < 0)
 		return ctl_fail(ctl, &problem);
+	sandbox = sandbox_state(ctl);
 
 	if (ctl->common[CTL_JSON].text) {
 		scoped(json_freep) cJSON *both = cJSON_CreateObject();
@@ -65,12 +92,15 @@ static int status_of_session(struct ctl *ctl)
 		cJSON_AddItemToObject(both, "session", STEAL(session));
 		cJSON_AddItemToObject(both, "previews",
 				      cJSON_DetachItemFromObjectCaseSensitive(list, "previews"));
+		if (sandbox)
+			cJSON_AddItemToObject(both, "sandbox", STEAL(sandbox));
 		output_json(ctl, both);
 		return EXIT_OK;
 	}
 	members_print(ctl, session, rows);
 	fputc('\n', ctl->out);
 	previews_print(ctl, cJSON_GetObjectItemCaseSensitive(list, "previews"), false);
+	print_sandbox(ctl, sandbox);
 	return EXIT_OK;
 }
 

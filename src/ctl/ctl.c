@@ -145,6 +145,13 @@ int ctl_call(struct ctl *ctl, const char *method, const char *path, const struct
 	return ctl_call_within(ctl, CALL_TIMEOUT, method, path, body, ret, reterr);
 }
 
+char *ctl_published_path(const struct ctl *ctl, const char *collection, struct problem *reterr)
+{
+	scoped(freep) char *path = ctl_path(ctl, collection, NULL, reterr);
+
+	return path ? xasprintf("%s?name=%s", path, ctl_arg(ctl, "published")) : NULL;
+}
+
 static int run(struct ctl *ctl, int argc, char **argv)
 {
 	scoped(problem_done) struct problem problem = { 0 };

@@ -139,6 +139,9 @@ struct client *ctl_client(struct ctl *ctl, struct problem *reterr);
 char *ctl_path(const struct ctl *ctl, const char *collection, const char *name,
 	       struct problem *reterr);
 
+/* The same for `collection` of what is published as the first argument, else as "published". */
+char *ctl_published_path(const struct ctl *ctl, const char *collection, struct problem *reterr);
+
 /* Which session, and which app: from the options, else the environment, else "default". */
 const char *ctl_session(const struct ctl *ctl, struct problem *reterr);
 const char *ctl_app(const struct ctl *ctl, struct problem *reterr);

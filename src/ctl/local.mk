@@ -16,12 +16,17 @@ libpreviewd_a_SOURCES += \
 	%reldir%/cmd-mcp.c \
 	%reldir%/cmd-open.c \
 	%reldir%/cmd-pin.c \
+	%reldir%/cmd-publish.c \
+	%reldir%/cmd-releases.c \
+	%reldir%/cmd-rollback.c \
+	%reldir%/cmd-rotate.c \
 	%reldir%/cmd-run.c \
 	%reldir%/cmd-session.c \
 	%reldir%/cmd-status.c \
 	%reldir%/cmd-task.c \
 	%reldir%/cmd-token.c \
 	%reldir%/cmd-touch.c \
+	%reldir%/cmd-unpublish.c \
 	%reldir%/cmd-version.c \
 	%reldir%/cmd-watch.c \
 	%reldir%/cmd-why.c \

@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "ctl/client.h"
 #include "ctl/ctl.h"
 
 struct table {
@@ -50,6 +51,19 @@ void output_json(const struct ctl *ctl, const cJSON *document)
 	scoped(freep) char *text = ctl->tty ? cJSON_Print(document) : json_print(document);
 
 	fprintf(ctl->out, "%s\n", text);
+}
+
+void output_address(const struct ctl *ctl, const struct cJSON *document)
+{
+	const char *url = json_string(document, "url");
+	const char *address = json_string(document, "address");
+	scoped(freep) char *own = NULL, *shown = NULL;
+
+	/* As the daemon is known here, which behind a tunnel it doesn't know itself. */
+	if (ctl->client && url && url[0] == '/')
+		own = client_address(ctl->client, url);
+	shown = printable(own ? own : address ? address : url ? url : "");
+	fprintf(ctl->out, "%s\n", shown);
 }
 
 const char *format_age(double seconds, char text[static AGE_TEXT_SIZE])

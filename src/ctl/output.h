@@ -22,6 +22,9 @@ char *printable_lines(const char *s);
 /* The document on one line, or indented where people read it. */
 void output_json(const struct ctl *ctl, const struct cJSON *document);
 
+/* The address of what was published: all of it where it is known, else its path.  A line. */
+void output_address(const struct ctl *ctl, const struct cJSON *document);
+
 /* "3h25m": two units are enough for people. */
 #define AGE_TEXT_SIZE 32
 const char *format_age(double seconds, char text[static AGE_TEXT_SIZE]);
