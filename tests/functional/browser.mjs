@@ -29,9 +29,11 @@ export class Browser {
 		await new Promise((resolve, reject) => socket.once("open", resolve).once("error", reject));
 		let n = 0;
 		const waiting = new Map();
+		const events = [];
 		socket.on("message", (text) => {
-			const { id, result, error } = JSON.parse(text);
+			const { id, result, error, method, params } = JSON.parse(text);
 			if (id) waiting.get(id)?.(result ?? error);
+			else events.push({ method, params });
 		});
 		const call = (method, params = {}) =>
 			new Promise((resolve) => {
@@ -40,6 +42,6 @@ export class Browser {
 			});
 		const value = async (expression) => (await call("Runtime.evaluate", { expression })).result?.value;
 		await until(() => value("document.readyState === 'complete'"), "the page is loaded", 60_000);
-		return { call, value };
+		return { call, value, events };
 	}
 }

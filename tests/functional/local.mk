@@ -17,6 +17,7 @@ EXTRA_DIST += \
 	%reldir%/operations.test.mjs %reldir%/previewctl.test.mjs %reldir%/probe.test.mjs \
 	%reldir%/vite.test.mjs \
 	%reldir%/browser.mjs %reldir%/edge.test.mjs %reldir%/published.test.mjs %reldir%/publishing.mjs \
+	%reldir%/publish.test.mjs %reldir%/publish-frameworks.test.mjs \
 	tests/fixtures/hostile-page/attack.js tests/fixtures/hostile-page/index.html \
 	tests/fixtures/hostile-page/style.css tests/fixtures/hostile-page/worker.js \
 	tests/fixtures/activate.py tests/fixtures/deaf.py tests/fixtures/notified.py \
@@ -28,7 +29,7 @@ EXTRA_DIST += \
 check-functional: all
 	cd '$(srcdir)' && PREVIEWD='$(abs_top_builddir)/previewd' \
 		PREVIEWCTL='$(abs_top_builddir)/previewctl' \
-		node --test --test-reporter=tap --test-concurrency=2 --test-timeout=120000 \
+		node --test --test-reporter=tap --test-concurrency=2 --test-timeout=300000 \
 		$${FUNCTIONAL_TESTS:-tests/functional/*.test.mjs}
 
 # Pictures of the panel in all its states.

