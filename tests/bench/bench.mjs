@@ -5,6 +5,7 @@
  *	attach   attach and detach a second, durable, beside configurable-http-proxy's routes
  *	json     JSON answers beside nginx `return 200` of as many bytes
  *	static   published files beside nginx with sendfile and open_file_cache (and brotli_static)
+ *	publish  a publish with the packages in their store beside npm ci && npm run build
  *	large    100,000 attachments: start, memory, reads
  *	idle     an empty daemon's memory and wake-ups
  *	events   from an attach, or a port that begins to listen, to the client's frame
@@ -18,11 +19,12 @@
  */
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { parseArgs, promisify } from 'node:util';
 import { brotliCompressSync, constants } from 'node:zlib';
 
@@ -412,6 +414,45 @@ async function staticRows() {
 /*
  * large
  */
+/*
+ * A publish, from its request to its end, beside what one would type: npm ci && npm run build.
+ */
+const FIXTURES = fileURLToPath(new URL('../fixtures/projects', import.meta.url));
+
+async function publishRows() {
+	const daemon = await previewd('publish');
+	const B = '/api/apps/default/sessions/bench';
+	const publish = async () => {
+		const begun = performance.now();
+		const build = JSON.parse(await daemon.call('POST', `${B}/publish?wait=1`, { workdir: join(FIXTURES, 'vite-react') }));
+
+		return { ms: performance.now() - begun, build };
+	};
+	const bare = async () => {
+		const dir = join(RUN, 'bare');
+
+		rmSync(dir, { recursive: true, force: true });
+		cpSync(join(FIXTURES, 'vite-react'), dir, { recursive: true });
+		const begun = performance.now();
+
+		await execute('npm', ['ci', '--no-audit', '--no-fund', '--ignore-scripts'], { cwd: dir, timeout: 120000 });
+		await execute('npm', ['run', 'build'], { cwd: dir, timeout: 120000 });
+		return performance.now() - begun;
+	};
+	const first = await publish();
+	const rounds = [];
+
+	await bare(); // npm's own cache is warm from here on
+	for (let i = 0; i < ROUNDS; i++)
+		rounds.push({ we: (await publish()).ms, they: await bare() });
+	const we = median(rounds.map(r => r.we)), they = median(rounds.map(r => r.they));
+	const ratio = median(rounds.map(r => r.they / r.we));
+
+	row('publish, packages not there yet', milliseconds(first.ms * 1000));
+	row('publish again', milliseconds(we * 1000), `npm ci && run build ${whole(they)} ms: ${times(ratio)}`, '>= 1.5 x', ratio >= 1.5);
+	await end(daemon);
+}
+
 async function largeRows() {
 	const count = 100000;
 	const state = join(RUN, 'large');
@@ -568,9 +609,11 @@ async function socketioRows() {
 	}
 }
 
-const ALL = { attach: attachRows, json: jsonRows, static: staticRows, large: largeRows, idle: idleRows, events: eventRows,
-	      socketio: socketioRows,
-	      panel: async () => (await import('./panel.mjs')).panelRows({ row, previewd, milliseconds }) };
+const ALL = {
+	attach: attachRows, json: jsonRows, static: staticRows, publish: publishRows, large: largeRows,
+	idle: idleRows, events: eventRows, socketio: socketioRows,
+	panel: async () => (await import('./panel.mjs')).panelRows({ row, previewd, milliseconds }),
+};
 
 async function main() {
 	const wanted = positionals.length ? positionals : Object.keys(ALL);
