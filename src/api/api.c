@@ -33,7 +33,12 @@ int api_new(const struct api_deps *deps, const struct settings *settings, struct
 	    struct fault *reterr)
 {
 	scoped(api_freep) struct api *api = xcalloc(1, sizeof(*api));
-	struct mcp_deps mcp_deps = { .loop = deps->loop, .registry = deps->registry };
+	struct mcp_deps mcp_deps = {
+		.loop = deps->loop,
+		.bus = deps->bus,
+		.registry = deps->registry,
+		.publisher = deps->publisher,
+	};
 	struct http_route table[ARRAY_SIZE(routes)];
 	int r;
 

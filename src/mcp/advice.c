@@ -25,6 +25,19 @@ static const struct {
 	{ FAULT_TOO_MANY_REQUESTS,    "Wait a few seconds, then try again." },
 	{ FAULT_STORE_UNAVAILABLE,    "Nothing was changed. Try again in a moment; if it goes on, tell the user that previewd cannot write its state." },
 	{ FAULT_DRAINING,             "previewd is restarting. Try again in a few seconds." },
+	{ FAULT_BUILD_RUNNING,        "Wait for that build to end, then call PreviewPublish again." },
+	{ FAULT_BUILD_QUEUE_FULL,     "Try again in a minute." },
+	{ FAULT_NOT_A_PROJECT,        "Pass workdir, the project's directory as an absolute path; it must hold a package.json or an index.html." },
+	{ FAULT_BAD_PACKAGE_JSON,     "Mend package.json, then call PreviewPublish again." },
+	{ FAULT_NO_BUILD_SCRIPT,      "Pass the right build_script, or add a script \"build\" to package.json." },
+	{ FAULT_INSTALL_FAILED,       "Mend what the lines say (package.json, its lock file), then call PreviewPublish again. If the packages are installed already, pass install=false." },
+	{ FAULT_BUILD_FAILED,         "Mend the error that the lines show, then call PreviewPublish again. What was published before is untouched." },
+	{ FAULT_BUILD_TIMEOUT,        "Make the build faster, or call PreviewPublish with a larger timeout_seconds. What was published before is untouched." },
+	{ FAULT_NO_OUTPUT,            "Pass output_dir, the directory that the build writes to, relative to the project." },
+	{ FAULT_NO_INDEX,             "Pass output_dir, the directory that holds index.html after a build." },
+	{ FAULT_OUTPUT_TOO_LARGE,     "Take what is large out of the build's output, then call PreviewPublish again." },
+	{ FAULT_SANDBOX_UNAVAILABLE,  "Tell the user: builds need bubblewrap, or the setting publish.sandbox. PreviewProxy shows a running server without a build." },
+	{ FAULT_NODE_UNAVAILABLE,     "Tell the user which Node the project needs." },
 	{ FAULT_CANCELED,             "Try again." },
 	{ FAULT_FORBIDDEN,            "Tell the user: the token in the agent's configuration lacks the scope for this." },
 	/* clang-format on */
@@ -63,6 +76,20 @@ static void add_attached(struct strbuf *b, const struct fault *fault)
 	}
 }
 
+/* A build's faults bring its last lines. */
+static void add_log_tail(struct strbuf *b, const struct fault *fault)
+{
+	const cJSON *tail = cJSON_GetObjectItemCaseSensitive(fault->members, "log_tail"), *line;
+
+	if (!tail)
+		return;
+	strbuf_puts(b, "\nThe build's last lines:");
+	if (cJSON_IsString(tail))
+		strbuf_printf(b, "\n%s", tail->valuestring);
+	cJSON_ArrayForEach(line, tail) if (cJSON_IsString(line))
+		strbuf_printf(b, "\n  %s", line->valuestring);
+}
+
 static cJSON *problem_meta(const struct fault *fault)
 {
 	cJSON *meta = cJSON_CreateObject(), *problem;
@@ -83,6 +110,7 @@ void reply_fault(struct mcp_call *call, const struct fault *fault)
 
 	add_words(&b, code, fault);
 	add_attached(&b, fault);
+	add_log_tail(&b, fault);
 	if (next)
 		strbuf_printf(&b, "\n%s", next);
 	mcp_reply_tool_error_consume(call, strbuf_str(&b), problem_meta(fault));

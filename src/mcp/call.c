@@ -185,6 +185,16 @@ const char *mcp_call_field(const struct mcp_call *call, const char *name)
 	return call->req ? http_request_header(call->req, name) : NULL;
 }
 
+const char *mcp_call_tcp_host(const struct mcp_call *call)
+{
+	const char *host;
+
+	if (!call->req || http_request_peer(call->req)->is_unix)
+		return NULL;
+	host = http_request_host(call->req);
+	return host[0] ? host : NULL;
+}
+
 void mcp_call_keep(struct mcp_call *call, void *state, mcp_free_fn *free_state)
 {
 	void *old = call->state;

@@ -9,6 +9,7 @@ libpreviewd_a_SOURCES += \
 	%reldir%/methods.c \
 	%reldir%/prompt.c \
 	%reldir%/protocol.c %reldir%/protocol.h \
+	%reldir%/publish.c \
 	%reldir%/resources.c \
 	%reldir%/server.c %reldir%/server.h %reldir%/server_priv.h \
 	%reldir%/sessions.c \

@@ -76,6 +76,7 @@ struct mcp *mcp_free(struct mcp *mcp)
 		return NULL;
 
 	mcp_server_free(mcp->server);
+	publications_end(mcp);
 	mcp_bindings_free(mcp->bindings);
 	free(mcp);
 	return NULL;

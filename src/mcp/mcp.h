@@ -3,9 +3,11 @@
 
 #include "auth/principal.h"
 #include "base/cleanup.h"
+#include "bus/bus.h"
 #include "config/settings.h"
 #include "http/server.h"
 #include "loop/loop.h"
+#include "publish/publisher.h"
 #include "registry/registry.h"
 
 /*
@@ -17,11 +19,13 @@ struct mcp;
 
 struct mcp_deps {
 	struct loop *loop;
+	struct bus *bus;
 	struct registry *registry;
+	struct publisher *publisher;
 };
 
 struct mcp *mcp_new(const struct mcp_deps *deps, const struct settings *settings);
-struct mcp *mcp_free(struct mcp *mcp); /* after the HTTP server; before the registry */
+struct mcp *mcp_free(struct mcp *mcp); /* after the HTTP server; before its deps */
 DEFINE_CLEANUP(struct mcp *, mcp_free)
 void mcp_reload(struct mcp *mcp, const struct settings *settings);
 

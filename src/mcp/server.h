@@ -117,6 +117,10 @@ const cJSON *mcp_call_meta(const struct mcp_call *call);      /* an object, mayb
 /* A field of its request; only until the handler returns. */
 const char *mcp_call_field(const struct mcp_call *call, const char *name);
 
+/* By which host and port its client reaches the daemon, so also only until then; NULL where that
+ * is no address, over a unix socket. */
+const char *mcp_call_tcp_host(const struct mcp_call *call);
+
 /* What the handler keeps while the call lasts; freed with it, and with what was there before. */
 typedef void mcp_free_fn(void *state);
 void mcp_call_keep(struct mcp_call *call, void *state, mcp_free_fn *free_state);

@@ -57,6 +57,7 @@ struct work {
 	usec_t began;
 	unsigned port, patience; /* seconds */
 	char *name;
+	char *origin;
 };
 
 static void work_free(void *arg)
@@ -66,6 +67,7 @@ static void work_free(void *arg)
 	registry_op_free(w->op);
 	timer_free(w->tick);
 	free(w->name);
+	free(w->origin);
 	free(w);
 }
 
@@ -75,6 +77,7 @@ static struct work *work_new(struct mcp_call *call, const char *name)
 
 	w->call = call;
 	w->name = xstrdup(name);
+	w->origin = origin_of(call);
 	w->began = clock_monotonic();
 	mcp_call_keep(call, w, work_free);
 	return w;
@@ -87,7 +90,7 @@ static struct registry *registry_of(struct mcp_call *call)
 	return mcp->deps.registry;
 }
 
-static bool may(struct mcp_call *call, unsigned scopes)
+bool tool_may(struct mcp_call *call, unsigned scopes)
 {
 	scoped(fault_done) struct fault fault = { 0 };
 	scoped(freep) char *wanted = NULL;
@@ -100,11 +103,7 @@ static bool may(struct mcp_call *call, unsigned scopes)
 	return false;
 }
 
-/*
- * The arguments for json_read(): without those that say the session, and without those that a
- * model filled in with nothing.
- */
-static cJSON *arguments_of(const struct mcp_call *call)
+cJSON *tool_arguments(const struct mcp_call *call)
 {
 	cJSON *j = cJSON_Duplicate(mcp_call_arguments(call), true), *one, *next;
 
@@ -154,8 +153,8 @@ static void on_attached(int result, struct registry_result *value, struct fault 
 		reply_fault(w->call, fault);
 		return;
 	}
-	text = text_preview(value->value);
-	mcp_reply_tool_consume(w->call, text, view_preview(value->value));
+	text = text_preview(value->value, w->origin);
+	mcp_reply_tool_consume(w->call, text, view_preview(value->value, w->origin));
 }
 
 static void tool_proxy(struct mcp_call *call)
@@ -163,13 +162,13 @@ static void tool_proxy(struct mcp_call *call)
 	const struct mcp *mcp = mcp_call_arg(call);
 	scoped(attach_params_done) struct attach_params params;
 	scoped(identity_done) struct identity identity = { 0 };
-	scoped(json_freep) cJSON *arguments = arguments_of(call);
+	scoped(json_freep) cJSON *arguments = tool_arguments(call);
 	scoped(fault_done) struct fault fault = { 0 };
 	struct session_ref ref;
 	struct work *w;
 
 	attach_params_init(&params);
-	if (!may(call, SCOPE_PREVIEW))
+	if (!tool_may(call, SCOPE_PREVIEW))
 		return;
 	if (json_read(arguments, attach_fields, &params, &fault) < 0 ||
 	    identity_of(call, &identity, &fault) < 0) {
@@ -214,7 +213,7 @@ static void name_params_done(struct name_params *p)
 static int take_name(struct mcp_call *call, const struct json_field *fields,
 		     struct name_params *ret, struct identity *ret_identity)
 {
-	scoped(json_freep) cJSON *arguments = arguments_of(call);
+	scoped(json_freep) cJSON *arguments = tool_arguments(call);
 	scoped(fault_done) struct fault fault = { 0 };
 	int r;
 
@@ -237,7 +236,7 @@ static void on_detached(int result, struct registry_result *value, struct fault 
 		return;
 	}
 	text = text_detached(value->value, w->name);
-	mcp_reply_tool_consume(w->call, text, view_detached(value->value));
+	mcp_reply_tool_consume(w->call, text, view_detached(value->value, w->origin));
 }
 
 static void tool_detach(struct mcp_call *call)
@@ -248,7 +247,7 @@ static void tool_detach(struct mcp_call *call)
 	struct session_ref ref;
 	struct work *w;
 
-	if (!may(call, SCOPE_PREVIEW) || take_name(call, name_fields, &params, &identity) < 0)
+	if (!tool_may(call, SCOPE_PREVIEW) || take_name(call, name_fields, &params, &identity) < 0)
 		return;
 
 	ref = (struct session_ref){ identity.app_id, identity.session_id };
@@ -265,12 +264,14 @@ static void tool_list(struct mcp_call *call)
 	scoped(name_params_done) struct name_params params = { 0 };
 	scoped(identity_done) struct identity identity = { 0 };
 	scoped(fault_done) struct fault fault = { 0 };
+	scoped(freep) char *origin = origin_of(call);
 	scoped(json_freep) cJSON *list = NULL;
 	scoped(freep) char *text = NULL;
 	struct session_ref ref;
 	int r;
 
-	if (!may(call, SCOPE_PREVIEW | SCOPE_VIEW) || take_name(call, none, &params, &identity) < 0)
+	if (!tool_may(call, SCOPE_PREVIEW | SCOPE_VIEW) ||
+	    take_name(call, none, &params, &identity) < 0)
 		return;
 
 	ref = (struct session_ref){ identity.app_id, identity.session_id };
@@ -280,8 +281,8 @@ static void tool_list(struct mcp_call *call)
 		reply_fault(call, &fault);
 		return;
 	}
-	text = text_list(list, identity.session_id);
-	mcp_reply_tool_consume(call, text, view_list(list));
+	text = text_list(list, identity.session_id, origin);
+	mcp_reply_tool_consume(call, text, view_list(list, origin));
 }
 
 static void tool_why(struct mcp_call *call)
@@ -289,11 +290,12 @@ static void tool_why(struct mcp_call *call)
 	scoped(name_params_done) struct name_params params = { 0 };
 	scoped(identity_done) struct identity identity = { 0 };
 	scoped(fault_done) struct fault fault = { 0 };
+	scoped(freep) char *origin = origin_of(call);
 	scoped(json_freep) cJSON *document = NULL;
 	scoped(freep) char *text = NULL;
 	struct session_ref ref;
 
-	if (!may(call, SCOPE_PREVIEW | SCOPE_VIEW) ||
+	if (!tool_may(call, SCOPE_PREVIEW | SCOPE_VIEW) ||
 	    take_name(call, name_fields, &params, &identity) < 0)
 		return;
 
@@ -303,8 +305,8 @@ static void tool_why(struct mcp_call *call)
 		reply_fault(call, &fault);
 		return;
 	}
-	text = text_why(document);
-	mcp_reply_tool_consume(call, text, view_why(document));
+	text = text_why(document, origin);
+	mcp_reply_tool_consume(call, text, view_why(document, origin));
 }
 
 const struct mcp_tool mcp_tools[] = {

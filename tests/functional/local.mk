@@ -5,7 +5,7 @@ EXTRA_DIST += \
 	%reldir%/socketio.mjs %reldir%/socketio.test.mjs \
 	%reldir%/access.test.mjs %reldir%/activity.test.mjs %reldir%/cgroup.test.mjs %reldir%/groups.mjs \
 	%reldir%/chromium.test.mjs %reldir%/durability.test.mjs %reldir%/events.test.mjs \
-	%reldir%/canvas.test.mjs %reldir%/mcp.mjs %reldir%/mcp.test.mjs \
+	%reldir%/canvas.test.mjs %reldir%/mcp.mjs %reldir%/mcp.test.mjs %reldir%/mcp-publish.test.mjs \
 	%reldir%/agents.mjs %reldir%/agents.test.mjs %reldir%/bridge.test.mjs %reldir%/contrib.test.mjs %reldir%/launch.test.mjs \
 	tests/fixtures/agent.mjs \
 	%reldir%/holds.test.mjs \

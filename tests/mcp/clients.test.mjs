@@ -49,8 +49,9 @@ for (const sdk of sdks) {
 		assert.equal(await d.metric("previewd_mcp_sessions"), sdk.era === "legacy" ? 1 : 0);
 
 		const { tools } = await client.listTools();
-		assert.deepEqual(tools.map((tool) => tool.name).filter((name) => name !== "PreviewPublish"), [
+		assert.deepEqual(tools.map((tool) => tool.name), [
 			"PreviewProxy",
+			"PreviewPublish",
 			"PreviewDetach",
 			"PreviewList",
 			"PreviewWhy",
