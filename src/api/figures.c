@@ -18,6 +18,7 @@ static const struct {
 	{ "sessions",    METRIC_SESSIONS },
 	{ "attachments", METRIC_ATTACHMENTS },
 	{ "tasks",       METRIC_TASKS },
+	{ "builds",      METRIC_BUILDS },
 	{ "streams",     METRIC_WS_CONNECTIONS },
 	{ "requests",    METRIC_HTTP_REQUESTS },
 	{ "events",      METRIC_EVENTS },

@@ -10,7 +10,7 @@ EXTRA_DIST += \
 	tests/fixtures/agent.mjs \
 	%reldir%/holds.test.mjs \
 	%reldir%/canvas.test.mjs %reldir%/element.test.mjs \
-	%reldir%/panel.mjs %reldir%/panel.test.mjs \
+	%reldir%/panel.mjs %reldir%/panel.test.mjs %reldir%/panel-publish.test.mjs \
 	%reldir%/http.test.mjs %reldir%/leak.test.mjs %reldir%/limits.test.mjs \
 	%reldir%/processes.mjs %reldir%/run.test.mjs %reldir%/tasks.test.mjs \
 	tests/fixtures/task-app/package.json tests/fixtures/task-app/server.js \
@@ -22,6 +22,10 @@ EXTRA_DIST += \
 	tests/fixtures/hostile-page/style.css tests/fixtures/hostile-page/worker.js \
 	tests/fixtures/activate.py tests/fixtures/deaf.py tests/fixtures/notified.py \
 	tests/fixtures/slow_client.py \
+	tests/fixtures/gated-app/build.js tests/fixtures/gated-app/package.json \
+	tests/fixtures/hostile-app/build.js tests/fixtures/hostile-app/hostile.js \
+	tests/fixtures/hostile-app/index.html tests/fixtures/hostile-app/package.json \
+	tests/fixtures/hostile-app/worker.js \
 	tests/fixtures/vite-app/index.html tests/fixtures/vite-app/main.js \
 	tests/fixtures/vite-app/package.json tests/fixtures/vite-app/vite.config.js
 

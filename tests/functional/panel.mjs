@@ -39,7 +39,7 @@ export class Panel {
 		this.said = [];
 		this.page.on("console", (m) => {
 			this.said.push(m.text());
-			if (m.type() === "error" && !this.quiet && !/\/builds\b/.test(m.text() + m.location().url)) this.errors.push(`${m.text()} (${m.location().url})`);
+			if (m.type() === "error" && !this.quiet) this.errors.push(`${m.text()} (${m.location().url})`);
 		});
 		this.page.on("pageerror", (e) => this.errors.push(e.stack));
 		return this;
