@@ -442,17 +442,6 @@ static void on_put(struct registry_op *op, int result)
 	op_finish(op, 0);
 }
 
-/*
- * By whose rights to the file system a directory is named: an admin's are the daemon's own, a
- * peer's those of its uid, and a token has none.
- */
-static int64_t rights_of(const struct principal *principal)
-{
-	if (principal->admin)
-		return geteuid();
-	return principal->has_uid ? (int64_t)principal->uid : -1;
-}
-
 static int put_check(const struct principal *principal, const struct session *s,
 		     const struct session_params *p, struct fault *reterr)
 {
@@ -492,7 +481,7 @@ struct registry_op *registry_session_put(struct registry *reg, struct principal 
 	op->forgetting = forgetting;
 
 	session_begin_change(s, batch);
-	session_will_have(s, params->workdir, rights_of(principal), meta, batch);
+	session_will_have(s, params->workdir, workdir_rights(principal), meta, batch);
 	op->workdir = xstrdup_null(s->will_workdir);
 	op->workdir_uid = s->will_workdir_uid;
 	op->meta = xstrdup_null(s->will_meta);

@@ -321,6 +321,7 @@ static void on_held(struct registry_op *op, int result)
 	if (result >= 0 && op->workdir) {
 		free(s->workdir);
 		s->workdir = STEAL(op->workdir);
+		s->workdir_uid = op->workdir_uid;
 	}
 	op_finish(op, failure);
 }
@@ -346,8 +347,9 @@ static struct registry_op *begin(struct registry *reg, struct principal *princip
 	op->forgetting = forgetting;
 	session_begin_change(s, batch);
 	if (workdir) {
-		session_will_have(s, workdir, NULL, batch);
+		session_will_have(s, workdir, workdir_rights(principal), NULL, batch);
 		op->workdir = xstrdup(workdir);
+		op->workdir_uid = s->will_workdir_uid;
 	}
 
 	h = op->hold = hold_new(reg, s, process_take);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 #include <utlist.h>
 
 #include "base/ids.h"
@@ -253,6 +254,13 @@ static void set_text(char **member, const char *value)
 		return;
 	free(*member);
 	*member = xstrdup(value);
+}
+
+int64_t workdir_rights(const struct principal *principal)
+{
+	if (principal->admin)
+		return geteuid();
+	return principal->has_uid ? (int64_t)principal->uid : -1;
 }
 
 void session_will_have(struct session *s, const char *workdir, int64_t workdir_uid,
