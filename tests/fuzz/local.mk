@@ -1,10 +1,8 @@
 # A fuzz target is fuzz_NAME.c with a corpus in corpus/NAME.  `make check` replays the corpora;
 # configured with --enable-fuzzing (clang) the same targets are fuzzers: fuzz_NAME corpus/NAME
-FUZZ_TARGETS = %reldir%/fuzz_http_head %reldir%/fuzz_http_chunked %reldir%/fuzz_engineio \
-	%reldir%/fuzz_socketio %reldir%/fuzz_mcp_message
-	%reldir%/fuzz_socketio %reldir%/fuzz_http_conditional
-	%reldir%/fuzz_socketio %reldir%/fuzz_rewrite %reldir%/fuzz_project
-	%reldir%/fuzz_socketio %reldir%/fuzz_http_conditional %reldir%/fuzz_rewrite %reldir%/fuzz_project
+FUZZ_TARGETS = %reldir%/fuzz_http_head %reldir%/fuzz_http_chunked \
+	%reldir%/fuzz_http_conditional %reldir%/fuzz_engineio %reldir%/fuzz_socketio \
+	%reldir%/fuzz_mcp_message %reldir%/fuzz_project %reldir%/fuzz_rewrite
 
 if FUZZING
 FUZZ_MAIN = %reldir%/fuzz.h
