@@ -22,8 +22,8 @@
 #include "base/strbuf.h"
 #include "http/static_priv.h"
 
-/* Up to here to copy costs less than sendfile() does. */
-#define SMALL_MAX ((uint64_t)32 * 1024)
+/* Up to here to copy costs less than sendfile() does: measured, on loopback. */
+#define SMALL_MAX ((uint64_t)8 * 1024)
 
 #define SITE_BYTES_MAX ((size_t)8 * 1024 * 1024)
 #define SITE_OPEN_MAX  128

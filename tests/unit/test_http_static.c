@@ -28,7 +28,7 @@
 
 #define DIGEST "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
-#define MANY 500
+#define MANY 1500
 
 struct tree {
 	char path[64];
@@ -159,19 +159,19 @@ static void what_a_site_holds_is_bounded(void **state)
 	double bytes;
 
 	(void)state;
-	site = many_files(&t, 30000);
+	site = many_files(&t, 8000);
 	visit_all(site, 0, MANY);
 	bytes = metric_value(METRIC_STATIC_CACHE_BYTES);
 	assert_true(bytes > 4e6 && bytes < 9e6);
 	/* the ones used last are those that stayed */
-	assert_non_null(site->hot.table[manifest_find(site->manifest, "f499.txt") -
+	assert_non_null(site->hot.table[manifest_find(site->manifest, "f1499.txt") -
 					site->manifest->files][HTTP_CODING_IDENTITY]);
 	assert_null(site->hot.table[manifest_find(site->manifest, "f0.txt") - site->manifest->files]
 				   [HTTP_CODING_IDENTITY]);
 	static_site_unref(site);
 	tree_done(&t);
 
-	site = many_files(&t, 40000);
+	site = many_files(&t, 10000);
 	visit_all(site, 0, MANY);
 	assert_true(metric_value(METRIC_STATIC_OPEN_FILES) > 100);
 	assert_true(metric_value(METRIC_STATIC_OPEN_FILES) <= 128);
@@ -187,13 +187,13 @@ static void what_all_sites_hold_is_bounded(void **state)
 	struct tree t;
 
 	(void)state;
-	sites[0] = many_files(&t, 30000);
+	sites[0] = many_files(&t, 8000);
 	for (size_t i = 1; i < SITES; i++)
 		sites[i] = tree_open(&t);
 	for (size_t i = 0; i < SITES; i++)
-		visit_all(sites[i], 0, 300);
+		visit_all(sites[i], 0, 1100);
 	assert_true(metric_value(METRIC_STATIC_CACHE_BYTES) < 65.0 * 1024 * 1024);
-	visit_all(sites[0], 0, 300);
+	visit_all(sites[0], 0, 1100);
 	assert_true(metric_value(METRIC_STATIC_CACHE_BYTES) < 65.0 * 1024 * 1024);
 	for (size_t i = 0; i < SITES; i++)
 		static_site_unref(sites[i]);
