@@ -19,6 +19,10 @@ enum route_access {
 struct call;
 typedef void route_fn(struct call *call);
 
+/* Goes on in a session that is there.  0: it has answered the call, or will; else the fault does.
+ */
+typedef int call_in_session_fn(struct call *call, const char *user_id, struct fault *reterr);
+
 struct route {
 	const char *id;
 	const char *method;
@@ -89,6 +93,7 @@ struct call {
 	struct principal
 		*principal; /* NULL on public routes and on streams not yet authenticated */
 	struct registry_op *op;
+	call_in_session_fn *next; /* when `op` has made the session */
 	struct auth_op *auth_op;
 	struct tasks_op *task_op;
 	struct publisher_op *publisher_op;
@@ -109,6 +114,20 @@ int bearer_of(const struct http_request *req, const char **ret, struct fault *re
 int call_authorize(const struct route *route, const struct principal *principal,
 		   struct fault *reterr) must_use;
 struct call *call_free(struct call *call);
+
+/*
+ * session.c
+ *
+ * The first makes the session where it isn't there yet and the principal may: 1 it is there, go on;
+ * 0 `ret` is under way, `done` comes when it is made or refused; refused at once, a fault.  The
+ * others are that for a request, in the session its path names: they look it up for `next`, or
+ * answer the call.  A body should be checked before, so that a wrong one makes no session.
+ */
+int session_ensure(struct api *api, struct principal *principal, const struct session_ref *ref,
+		   registry_done_fn *done, void *arg, struct registry_op **ret,
+		   struct fault *reterr) must_use;
+void call_in_session(struct call *call, call_in_session_fn *next);
+void call_in_session_or_new(struct call *call, call_in_session_fn *next);
 
 /* guard.c: who asks from where */
 int guard_new(struct api *api, const struct settings *settings, struct fault *reterr) must_use;

@@ -27,63 +27,25 @@ void route_canvas_get(struct call *call)
 	api_reply_text(call, 200, "application/json", text);
 }
 
-/* In a session that is there. */
+static int run(struct call *call, const char *user_id, struct fault *reterr)
+{
+	struct session_ref ref = call_session(call);
+	struct canvas_session_ref of = { ref.session_id, ref.app_id, user_id };
+	cJSON *result = NULL;
+	int r = canvas_run(call->api->deps.canvas, &of, call->canvas_calls, &result, reterr);
+
+	if (r < 0)
+		return r;
+	api_reply_json(call, 200, result);
+	return 0;
+}
+
 static void run_or_reply(struct call *call)
 {
-	scoped(fault_done) struct fault fault = { 0 };
-	struct session_ref ref = call_session(call);
-	struct canvas_session_ref of = { ref.session_id, ref.app_id, NULL };
-	cJSON *result = NULL;
-	int r = registry_session_owner(call->api->deps.registry, call->principal, &ref, &of.user_id,
-				       &fault);
-
-	if (r >= 0)
-		r = canvas_run(call->api->deps.canvas, &of, call->canvas_calls, &result, &fault);
-	if (r < 0)
-		api_reply_fault(call, &fault);
+	if (canvas_calls_only_read(call->canvas_calls))
+		call_in_session(call, run);
 	else
-		api_reply_json(call, 200, result);
-}
-
-static void on_session_made(int result, struct registry_result *value, struct fault *fault,
-			    void *arg)
-{
-	struct call *call = arg;
-
-	(void)value;
-	call->op = registry_op_free(call->op);
-	if (result < 0)
-		api_reply_fault(call, fault);
-	else
-		run_or_reply(call);
-}
-
-static void run(struct call *call)
-{
-	const struct session_params nothing = { 0 };
-	scoped(fault_done) struct fault fault = { 0 };
-	struct registry *registry = call->api->deps.registry;
-	struct session_ref ref = call_session(call);
-	const char *user_id;
-
-	if (canvas_calls_only_read(call->canvas_calls)) {
-		run_or_reply(call);
-		return;
-	}
-	if (call->api->draining) {
-		fault_set(&fault, FAULT_DRAINING,
-			  "the daemon is shutting down; try again when it is back");
-		api_reply_fault(call, &fault);
-		return;
-	}
-	if (registry_session_owner(registry, call->principal, &ref, &user_id, NULL) >= 0) {
-		run_or_reply(call);
-		return;
-	}
-	call->op = registry_session_put(registry, call->principal, &ref, &nothing, on_session_made,
-					call, &fault);
-	if (!call->op)
-		api_reply_fault(call, &fault);
+		call_in_session_or_new(call, run);
 }
 
 void route_canvas_action(struct call *call)
@@ -94,7 +56,7 @@ void route_canvas_action(struct call *call)
 	    0)
 		api_reply_fault(call, &fault);
 	else
-		run(call);
+		run_or_reply(call);
 }
 
 void route_canvas_list(struct call *call)
@@ -104,5 +66,5 @@ void route_canvas_list(struct call *call)
 	if (canvas_calls_read_list(call->body, &call->canvas_calls, &fault) < 0)
 		api_reply_fault(call, &fault);
 	else
-		run(call);
+		run_or_reply(call);
 }

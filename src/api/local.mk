@@ -16,6 +16,7 @@ libpreviewd_a_SOURCES += \
 	%reldir%/published.c \
 	%reldir%/reply.c \
 	%reldir%/routes.def \
+	%reldir%/session.c \
 	%reldir%/snapshot.c \
 	%reldir%/socketio.c \
 	%reldir%/system.c \

@@ -27,7 +27,6 @@ static void on_added(int result, cJSON *value, struct fault *fault, void *arg)
 	api_reply_json(call, 201, cJSON_Duplicate(value, true));
 }
 
-/* In a session that is there. */
 static int add(struct call *call, const char *user_id, struct fault *reterr)
 {
 	scoped(task_params_done) struct task_params params = { 0 };
@@ -51,33 +50,6 @@ static int add(struct call *call, const char *user_id, struct fault *reterr)
 	return call->task_op ? 0 : -EINVAL;
 }
 
-static void add_or_reply(struct call *call)
-{
-	scoped(fault_done) struct fault fault = { 0 };
-	struct session_ref ref = call_session(call);
-	const char *user_id;
-	int r = registry_session_owner(call->api->deps.registry, call->principal, &ref, &user_id,
-				       &fault);
-
-	if (r >= 0)
-		r = add(call, user_id, &fault);
-	if (r < 0)
-		api_reply_fault(call, &fault);
-}
-
-static void on_session_made(int result, struct registry_result *value, struct fault *fault,
-			    void *arg)
-{
-	struct call *call = arg;
-
-	(void)value;
-	call->op = registry_op_free(call->op);
-	if (result < 0)
-		api_reply_fault(call, fault);
-	else
-		add_or_reply(call);
-}
-
 /* A body that is wrong makes no session. */
 static int check_body(const struct call *call, struct fault *reterr)
 {
@@ -88,30 +60,12 @@ static int check_body(const struct call *call, struct fault *reterr)
 
 void route_task_add(struct call *call)
 {
-	const struct session_params nothing = { 0 };
 	scoped(fault_done) struct fault fault = { 0 };
-	struct registry *registry = call->api->deps.registry;
-	struct session_ref ref = call_session(call);
-	const char *user_id;
 
-	if (check_body(call, &fault) < 0) {
+	if (check_body(call, &fault) < 0)
 		api_reply_fault(call, &fault);
-		return;
-	}
-	if (call->api->draining) {
-		fault_set(&fault, FAULT_DRAINING,
-			  "the daemon is shutting down; try again when it is back");
-		api_reply_fault(call, &fault);
-		return;
-	}
-	if (registry_session_owner(registry, call->principal, &ref, &user_id, NULL) >= 0) {
-		add_or_reply(call);
-		return;
-	}
-	call->op = registry_session_put(registry, call->principal, &ref, &nothing, on_session_made,
-					call, &fault);
-	if (!call->op)
-		api_reply_fault(call, &fault);
+	else
+		call_in_session_or_new(call, add);
 }
 
 /* Whether the principal may know of the session; else the call is answered. */
