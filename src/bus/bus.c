@@ -135,6 +135,12 @@ static void topic_free(struct topic *t)
 
 	journal_drop(t);
 	store_commit_free(t->commit);
+	if (t->drafts) {
+		log_warning("preview_event_dropped: session '%s': %llu found no number before the "
+			    "daemon's end",
+			    t->session_id, (unsigned long long)t->n_drafts);
+		metric_add(METRIC_EVENTS_DROPPED, (double)t->n_drafts);
+	}
 	DL_FOREACH_SAFE(t->drafts, d, tmp)
 	{
 		event_unref(d->event);
@@ -230,6 +236,13 @@ uint64_t bus_latest_seq(const struct bus *bus, const char *session_id)
 	const struct topic *t = topic_find(bus, session_id);
 
 	return t ? t->seq : bus->forgotten;
+}
+
+uint64_t bus_published_seq(const struct bus *bus, const char *session_id)
+{
+	const struct topic *t = topic_find(bus, session_id);
+
+	return t ? t->seq + t->n_drafts : bus->forgotten;
 }
 
 static void on_reserved(int result, void *arg)

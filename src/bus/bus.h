@@ -45,6 +45,12 @@ const char *bus_epoch(const struct bus *bus);
 /* The session's newest number; where nothing happened in it yet, the one its first will follow. */
 uint64_t bus_latest_seq(const struct bus *bus, const char *session_id);
 
+/*
+ * The same, counting those that still wait for their number, as a snapshot must: what they tell is
+ * in it.  Who is given one so hears of them all the same, and skips them by their seq.
+ */
+uint64_t bus_published_seq(const struct bus *bus, const char *session_id);
+
 struct event_draft {
 	const char *session_id;
 	const char *app_id;

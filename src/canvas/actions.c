@@ -276,7 +276,8 @@ static int action_patch_state(struct transaction *t, const struct canvas_params 
 static int action_get_state(struct transaction *t, const struct canvas_params *p, cJSON **ret,
 			    struct fault *reterr)
 {
-	uint64_t seq = bus_latest_seq(t->canvas->deps.bus, t->ref->session_id);
+	const struct bus *bus = t->canvas->deps.bus;
+	uint64_t seq = bus ? bus_published_seq(bus, t->ref->session_id) : 0;
 
 	(void)p;
 	(void)reterr;
@@ -284,7 +285,7 @@ static int action_get_state(struct transaction *t, const struct canvas_params *p
 	canvas_add_snapshot(t->canvas, t->ref->session_id, *ret);
 	json_add_u64(*ret, "seq", seq);
 	json_add_u64(*ret, "preview_seq", seq);
-	json_add_string(*ret, "epoch", bus_epoch(t->canvas->deps.bus));
+	json_add_string(*ret, "epoch", bus ? bus_epoch(bus) : NULL);
 	return 0;
 }
 

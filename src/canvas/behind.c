@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "canvas/canvas_priv.h"
 
 LOG_AREA("canvas");
@@ -34,6 +35,7 @@ static void dirty_add(struct dirty **set, const char *channel, const char *id)
 	d->key = key;
 	d->key_length = length;
 	HASH_ADD_KEYPTR(hh, *set, d->key, length, d);
+	metric_inc(METRIC_CANVAS_UNSTORED);
 }
 
 void dirty_mark(struct canvas_session *s, const char *channel, const char *id)
@@ -49,6 +51,7 @@ void dirty_done(struct dirty **set)
 	HASH_ITER(hh, *set, d, next)
 	{
 		HASH_DEL(*set, d);
+		metric_add(METRIC_CANVAS_UNSTORED, -1);
 		free(d->key);
 		free(d);
 	}

@@ -27,7 +27,7 @@ struct canvas;
 struct canvas_deps {
 	struct loop *loop;
 	struct store *store;
-	struct bus *bus;
+	struct bus *bus; /* NULL: there is no transport, events are logged and dropped */
 };
 
 /* Loads what the store has of living sessions; what is left of others goes. */

@@ -135,6 +135,47 @@ static void a_table_fills_the_struct(void **state)
 	assert_null(thing.tags);
 }
 
+/* What stands for nothing elsewhere is a value here: null too, unless it is nullable. */
+static void any_value_is_a_value(void **state)
+{
+	struct holder {
+		cJSON *value;
+		cJSON *other;
+	};
+	static const struct json_field of[] = {
+		{ "value", JSON_VALUE, offsetof(struct holder, value), .required = true },
+		{ "other", JSON_VALUE, offsetof(struct holder, other), .nullable = true },
+		JSON_FIELDS_END,
+	};
+	static const char *const values[] = { "null", "false", "0",    "\"\"",
+					      "[]",   "{}",    "-1.5", "[{\"a\":[null,\"x\"]}]" };
+	scoped(json_freep) cJSON *schema = json_fields_schema(of);
+	scoped(freep) char *text = json_print(schema);
+	scoped(fault_done) struct fault fault = { 0 };
+	struct holder holder = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
+		scoped(json_freep) cJSON *j = cJSON_CreateObject();
+		scoped(freep) char *printed = NULL;
+
+		cJSON_AddItemToObject(j, "value", cJSON_Parse(values[i]));
+		cJSON_AddItemToObject(j, "other", cJSON_Parse(values[i]));
+		assert_int_equal(json_read(j, of, &holder, NULL), 0);
+		printed = json_print(holder.value); /* a copy: j may go */
+		assert_string_equal(printed, values[i]);
+		assert_int_equal(holder.other == NULL, i == 0);
+		json_fields_done(of, &holder);
+		assert_null(holder.value);
+	}
+	scoped(json_freep) cJSON *empty = cJSON_CreateObject();
+
+	assert_int_equal(json_read(empty, of, &holder, &fault), -EINVAL);
+	assert_string_equal(fault.fields[0].field, "value");
+	assert_string_equal(fault.fields[0].problem, "is required");
+	assert_null(strstr(text, "\"type\":[")); /* any: the schema says no type */
+}
+
 static void a_command_is_a_list_or_a_line_for_the_shell(void **state)
 {
 	struct thing thing = { 0 };
@@ -301,6 +342,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(strict_json_is_let_in_and_nothing_else),
 		cmocka_unit_test(a_table_fills_the_struct),
+		cmocka_unit_test(any_value_is_a_value),
 		cmocka_unit_test(a_command_is_a_list_or_a_line_for_the_shell),
 		cmocka_unit_test(what_is_not_given_keeps_its_default),
 		cmocka_unit_test(each_wrong_field_is_told_with_its_problem),

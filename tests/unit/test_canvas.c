@@ -2,6 +2,7 @@
 /* The canvas: each action's event and result, limits, all or nothing, and what the store has. */
 #include "registry_world.h"
 
+#include "base/metrics.h"
 #include "canvas/canvas.h"
 
 struct fixture {
@@ -211,6 +212,106 @@ static void it_is_there_again_in_its_order_and_what_was_deleted_is_not(void **st
 	assert_null(strstr(shown(f), "\"z\""));
 }
 
+static void a_full_memory_is_told_and_can_only_shrink(void **state)
+{
+	struct fixture *f = *state;
+	const double before = metric_value(METRIC_CANVAS_BYTES);
+	scoped(freep) char *shown_before = NULL;
+
+	run(f, "set_resource",
+	    "{\"channel\":\"c\",\"id\":\"a\",\"payload\":{\"x\":\"0123456789\"}}");
+	shown_before = xstrdup(shown(f));
+	heard(f->w);
+	f->w->settings->canvas_memory_max = 1;
+	assert_string_equal(run(f, "set_state", "{\"key\":\"k\",\"value\":1}"), "canvas_limit");
+	assert_string_equal(
+		run(f, "patch_resource", "{\"channel\":\"c\",\"id\":\"a\",\"patch\":{\"y\":1}}"),
+		"canvas_limit");
+	assert_string_equal(shown(f), shown_before);
+	assert_heard(f->w, "");
+	assert_string_equal(
+		run(f, "patch_resource", "{\"channel\":\"c\",\"id\":\"a\",\"patch\":{\"x\":null}}"),
+		"{\"channel\":\"c\",\"id\":\"a\"}");
+	run(f, "clear", "{}");
+	assert_true(metric_value(METRIC_CANVAS_BYTES) == before);
+	f->w->settings->canvas_memory_max = 1024 * 1024;
+	assert_string_equal(run(f, "set_state", "{\"key\":\"k\",\"value\":1}"),
+			    "{\"key\":\"k\",\"value\":1}");
+}
+
+/* What the store has, told as a snapshot by a canvas that begins with it. */
+static void assert_stored(struct fixture *f, const char *expected)
+{
+	f->canvas = canvas_free(f->canvas);
+	open_canvas(f);
+	assert_string_equal(shown(f), expected);
+}
+
+static void what_the_store_fails_to_take_is_kept_and_tried_again(void **state)
+{
+	struct fixture *f = *state;
+	struct world *w = f->w;
+
+	run(f, "set_state", "{\"key\":\"old\",\"value\":1}");
+	wait_until(w, metric_value(METRIC_CANVAS_UNSTORED) == 0);
+
+	w->gate->shut = true;
+	run(f, "set_state", "{\"key\":\"new\",\"value\":1}");
+	run(f, "patch_state", "{\"patch\":{\"old\":null}}");
+	wait_until(w, w->gate->n_held == 1);
+	/* Behind the write that is under way: it must not be lost with it, nor taken back by it. */
+	run(f, "set_state", "{\"key\":\"new\",\"value\":2}");
+	gate_let(w->gate, -ENOSPC);
+	assert_string_equal(shown(f), "{\"state\":{\"new\":2},\"resources\":{},\"nodes\":[],"
+				      "\"edges\":[],\"events\":[]}");
+	wait_until(w, w->gate->n_held == 1); /* it tries again by itself */
+	assert_true(metric_value(METRIC_CANVAS_UNSTORED) == 2);
+	gate_open(w->gate);
+	wait_until(w, metric_value(METRIC_CANVAS_UNSTORED) == 0);
+	assert_stored(f, "{\"state\":{\"new\":2},\"resources\":{},\"nodes\":[],"
+			 "\"edges\":[],\"events\":[]}");
+}
+
+static void while_the_store_fails_changes_are_refused_and_reads_are_not(void **state)
+{
+	struct fixture *f = *state;
+	struct world *w = f->w;
+
+	run(f, "set_state", "{\"key\":\"k\",\"value\":1}");
+	store_memory_fail(w->gate->inner, -ENOSPC);
+	wait_until(w, store_health(&w->gate->base) < 0);
+	heard(w);
+	assert_string_equal(run(f, "set_state", "{\"key\":\"k\",\"value\":2}"),
+			    "store_unavailable");
+	assert_string_equal(run(f, "clear", "{}"), "store_unavailable");
+	assert_string_equal(run(f, "list_resources", "{\"channel\":\"c\"}"),
+			    "{\"channel\":\"c\",\"items\":{},\"count\":0}");
+	assert_heard(w, "");
+	store_memory_fail(w->gate->inner, 0);
+	wait_until(w, store_health(&w->gate->base) == 0);
+	assert_string_equal(run(f, "set_state", "{\"key\":\"k\",\"value\":2}"),
+			    "{\"key\":\"k\",\"value\":2}");
+	assert_stored(f, "{\"state\":{\"k\":2},\"resources\":{},\"nodes\":[],\"edges\":[],"
+			 "\"events\":[]}");
+}
+
+/* Seed 002's preview_event_dropped. */
+static void without_a_transport_events_are_dropped_and_changes_stand(void **state)
+{
+	struct fixture *f = *state;
+	const struct canvas_deps deps = { f->w->loop, &f->w->gate->base, NULL };
+	const double before = metric_value(METRIC_EVENTS_DROPPED);
+
+	f->canvas = canvas_free(f->canvas);
+	assert_int_equal(canvas_new(&deps, f->w->settings, &f->canvas, NULL), 0);
+	run(f, "set_state", "{\"key\":\"k\",\"value\":1}");
+	assert_string_equal(run(f, "emit", "{\"event_type\":\"tick\"}"),
+			    "{\"event_type\":\"tick\",\"data\":{},\"seq\":0}");
+	assert_heard(f->w, "");
+	assert_true(metric_value(METRIC_EVENTS_DROPPED) == before + 2);
+	assert_non_null(strstr(run(f, "get_state", "{}"), "\"state\":{\"k\":1}"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -220,6 +321,14 @@ int main(void)
 		cmocka_unit_test_setup_teardown(limits_are_told_and_change_nothing, up, down),
 		cmocka_unit_test_setup_teardown(
 			it_is_there_again_in_its_order_and_what_was_deleted_is_not, up, down),
+		cmocka_unit_test_setup_teardown(a_full_memory_is_told_and_can_only_shrink, up,
+						down),
+		cmocka_unit_test_setup_teardown(
+			what_the_store_fails_to_take_is_kept_and_tried_again, up, down),
+		cmocka_unit_test_setup_teardown(
+			while_the_store_fails_changes_are_refused_and_reads_are_not, up, down),
+		cmocka_unit_test_setup_teardown(
+			without_a_transport_events_are_dropped_and_changes_stand, up, down),
 	};
 
 	alarm(60);
