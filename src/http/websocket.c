@@ -167,16 +167,27 @@ int websocket_send(struct websocket *ws, enum websocket_opcode opcode, const voi
 	return 0;
 }
 
+/* Whether it may be sent: then it doesn't count, as long as it waits. */
+static int make_room(struct websocket *ws, size_t len)
+{
+	const size_t waiting = websocket_waiting(ws);
+
+	if (!is_open(ws))
+		return -EPIPE;
+	if (waiting > ws->conn->limits->set.output_max && waiting + len > WEBSOCKET_LARGE_MAX)
+		return cut_off(ws);
+	ws->allowance = len + (ws->allowance < waiting ? ws->allowance : waiting);
+	return 0;
+}
+
 int websocket_send_large(struct websocket *ws, enum websocket_opcode opcode, const void *bytes,
 			 size_t len)
 {
-	if (!is_open(ws))
-		return -EPIPE;
-	if (!has_room(ws, 0))
-		return cut_off(ws);
-	ws->allowance += len;
-	send_frame(ws, opcode, bytes, len);
-	return 0;
+	int r = make_room(ws, len);
+
+	if (r >= 0)
+		send_frame(ws, opcode, bytes, len);
+	return r;
 }
 
 int websocket_send_frame(struct websocket *ws, struct bytes *frame)
@@ -187,6 +198,15 @@ int websocket_send_frame(struct websocket *ws, struct bytes *frame)
 		return cut_off(ws);
 	http_conn_send_shared(ws->conn, frame);
 	return 0;
+}
+
+int websocket_send_large_frame(struct websocket *ws, struct bytes *frame)
+{
+	int r = make_room(ws, frame->len);
+
+	if (r >= 0)
+		http_conn_send_shared(ws->conn, frame);
+	return r;
 }
 
 /*

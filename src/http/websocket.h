@@ -60,14 +60,19 @@ struct websocket *websocket_accept(struct http_request *req, const char *protoco
 int websocket_send(struct websocket *ws, enum websocket_opcode opcode, const void *bytes,
 		   size_t len);
 
-/* The same, but it doesn't count against output_max, nor while it waits: for what a client asked
- * for and cannot do without, however large. */
+/*
+ * The same, but it doesn't count against output_max, nor while it waits: for what a client asked
+ * for and cannot do without, however large.  One who asks again and doesn't read is cut off when
+ * WEBSOCKET_LARGE_MAX would wait.
+ */
+#define WEBSOCKET_LARGE_MAX ((size_t)32 << 20)
 int websocket_send_large(struct websocket *ws, enum websocket_opcode opcode, const void *bytes,
 			 size_t len);
 
 /* A whole frame, made once and shared by all receivers. */
 struct bytes *websocket_frame(enum websocket_opcode opcode, const void *bytes, size_t len);
 int websocket_send_frame(struct websocket *ws, struct bytes *frame);
+int websocket_send_large_frame(struct websocket *ws, struct bytes *frame);
 
 size_t websocket_waiting(const struct websocket *ws);
 

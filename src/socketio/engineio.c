@@ -57,6 +57,7 @@ struct polling {
 	struct bytes **queue;      /* frames for the next poll */
 	size_t n_queue, queue_capacity;
 	size_t queue_bytes;
+	size_t allowance; /* beyond output_max, until all was taken */
 	bool overflowed;
 	bool probed; /* "3probe" was sent */
 	struct link *probe;
@@ -180,7 +181,7 @@ static void clear_queue(struct polling *p)
 	for (size_t i = 0; i < p->n_queue; i++)
 		bytes_unref(p->queue[i]);
 	free(STEAL(p->queue));
-	p->n_queue = p->queue_capacity = p->queue_bytes = 0;
+	p->n_queue = p->queue_capacity = p->queue_bytes = p->allowance = 0;
 }
 
 static void answer_poll(struct polling *p, struct bytes *frame)
@@ -194,13 +195,35 @@ static void answer_poll(struct polling *p, struct bytes *frame)
 	reply_packets(STEAL(p->get), body.data, body.len);
 }
 
+/*
+ * As many as a body may hold of what a client says, so that both ways have one measure; a packet
+ * can't be cut, so one that is larger goes alone.
+ */
+static size_t packets_of_a_body(const struct polling *p)
+{
+	const size_t max = p->session->engine->set.max_payload;
+	size_t n = 0, sum = 0;
+
+	do {
+		sum += p->queue[n++]->len;
+	} while (n < p->n_queue && sum + p->queue[n]->len <= max);
+	return n;
+}
+
 static void reply_queue(struct polling *p, struct http_request *req)
 {
 	scoped(strbuf_done) struct strbuf body = strbuf_init(STRBUF_UNLIMITED);
+	const size_t n = packets_of_a_body(p);
 
-	for (size_t i = 0; i < p->n_queue; i++)
+	for (size_t i = 0; i < n; i++) {
 		engineio_payload_add(&body, p->queue[i]);
-	clear_queue(p);
+		p->queue_bytes -= p->queue[i]->len + QUEUED_PACKET_COST;
+		bytes_unref(p->queue[i]);
+	}
+	p->n_queue -= n;
+	memmove(p->queue, p->queue + n, p->n_queue * sizeof(p->queue[0]));
+	if (p->n_queue == 0)
+		clear_queue(p);
 	reply_packets(req, body.data, body.len);
 }
 
@@ -268,7 +291,7 @@ static void end(struct eio_session *s, enum eio_reason why)
 		s->engine->ops->on_closed(s, why, s->engine->arg);
 }
 
-/* A poll that comes takes what waits, and then the session is over. */
+/* A poll that comes takes what waits; of a session that is closing, the last one ends it. */
 static void flush(struct eio_session *s)
 {
 	struct polling *p = s->polling;
@@ -282,7 +305,7 @@ static void flush(struct eio_session *s)
 		return;
 	deadline_cancel(&p->nudge);
 	reply_queue(p, STEAL(p->get));
-	if (s->state == EIO_STATE_CLOSING)
+	if (s->state == EIO_STATE_CLOSING && p->n_queue == 0)
 		end(s, EIO_SERVER);
 }
 
@@ -312,14 +335,28 @@ static void queue_append(struct polling *p, struct bytes *frame)
 	p->queue_bytes += frame->len + QUEUED_PACKET_COST;
 }
 
-static int queue_send(struct eio_session *s, struct bytes *frame)
+/* As for a WebSocket: a large one doesn't count, as long as it waits. */
+static bool has_room(struct polling *p, size_t cost, bool is_large)
+{
+	const size_t most = p->session->engine->set.output_max;
+	const size_t waiting = p->queue_bytes;
+
+	if (!is_large)
+		return waiting + cost <= most + p->allowance;
+	if (waiting > most && waiting + cost > WEBSOCKET_LARGE_MAX)
+		return false;
+	p->allowance = cost + (p->allowance < waiting ? p->allowance : waiting);
+	return true;
+}
+
+static int queue_send(struct eio_session *s, struct bytes *frame, bool is_large)
 {
 	struct engineio *engine = s->engine;
 	struct polling *p = s->polling;
 
 	if (p->overflowed)
 		return -EPIPE;
-	if (p->queue_bytes + frame->len + QUEUED_PACKET_COST > engine->set.output_max) {
+	if (!has_room(p, frame->len + QUEUED_PACKET_COST, is_large)) {
 		p->overflowed = true;
 		clear_queue(p);
 		deadline_set(engine->flushes, &p->flush);
@@ -336,13 +373,22 @@ int eio_send_frame(struct eio_session *s, struct bytes *frame)
 {
 	switch (s->state) {
 	case EIO_STATE_POLLING:
-		return queue_send(s, frame);
+		return queue_send(s, frame, false);
 	case EIO_STATE_WEBSOCKET:
 		return websocket_send_frame(s->link->ws, frame);
 	case EIO_STATE_CLOSING:
 	case EIO_STATE_CLOSED:
 		return -EPIPE;
 	}
+	return -EPIPE;
+}
+
+int eio_send_large_frame(struct eio_session *s, struct bytes *frame)
+{
+	if (s->state == EIO_STATE_POLLING)
+		return queue_send(s, frame, true);
+	if (s->state == EIO_STATE_WEBSOCKET)
+		return websocket_send_large_frame(s->link->ws, frame);
 	return -EPIPE;
 }
 
@@ -520,9 +566,9 @@ static void switch_transport(struct eio_session *s)
 	if (p->post) /* a client that is done with polling has none */
 		engineio_refuse(STEAL(p->post), ENGINEIO_BAD_REQUEST, NULL);
 	answer_poll(p, s->engine->noop);
-	/* Should one not fit, the WebSocket is closed, and the rest fails. */
+	/* What waits was bounded when it was queued.  After a failure, the rest fails. */
 	for (size_t i = 0; i < p->n_queue; i++)
-		(void)websocket_send_frame(s->link->ws, p->queue[i]);
+		(void)websocket_send_large_frame(s->link->ws, p->queue[i]);
 	polling_free(p);
 	/* Both of them anew: the ping may be one that waited. */
 	wait_for_ping(s);

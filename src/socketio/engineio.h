@@ -27,7 +27,8 @@ struct engineio_settings {
 	usec_t upgrade_timeout;
 	usec_t close_timeout; /* a session closed from here is kept for its next poll to tell it */
 	size_t max_payload;   /* bytes of a message, or a polling body, from a client: at most the
-				 http_settings' ws_message_max */
+				 http_settings' ws_message_max.  And of a polling body to it, but
+				 for a message that alone is larger */
 	size_t output_max;    /* bytes that may wait for the next poll; for WebSockets it is the
 				 http_settings' */
 	unsigned sessions_max;
@@ -102,6 +103,9 @@ int eio_send_binary(struct eio_session *s, const void *data, size_t len);
 
 /* The same with a frame of engineio_frame_text() or engineio_frame_binary(), which is shared. */
 int eio_send_frame(struct eio_session *s, struct bytes *frame);
+
+/* As websocket_send_large(): what a client asked for, however large, doesn't count. */
+int eio_send_large_frame(struct eio_session *s, struct bytes *frame);
 
 void eio_close(struct eio_session *s);
 

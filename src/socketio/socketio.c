@@ -201,15 +201,30 @@ struct bytes *sio_frame_event(const char *nsp, const char *name, const char *arg
 	return bytes_ref(p->frames[0]);
 }
 
-int sio_send_frame(struct sio_socket *s, struct bytes *frame)
+static bool is_open(const struct sio_socket *s)
 {
-	if (s->state != SOCKET_CONNECTED || !s->client->session)
-		return -EPIPE;
-	return eio_send_frame(s->client->session, frame);
+	return s->state == SOCKET_CONNECTED && s->client->session;
 }
 
-int sio_ack_binary(struct sio_socket *s, uint64_t ack_id, const char *args, size_t len,
-		   struct bytes *const *attachments, unsigned n)
+int sio_send_frame(struct sio_socket *s, struct bytes *frame)
+{
+	return is_open(s) ? eio_send_frame(s->client->session, frame) : -EPIPE;
+}
+
+int sio_send_large_frame(struct sio_socket *s, struct bytes *frame)
+{
+	return is_open(s) ? eio_send_large_frame(s->client->session, frame) : -EPIPE;
+}
+
+int sio_emit_large(struct sio_socket *s, const char *name, const char *args, size_t len)
+{
+	scoped(bytes_unrefp) struct bytes *frame = sio_frame_event(s->nsp->name, name, args, len);
+
+	return sio_send_large_frame(s, frame);
+}
+
+static struct sio_packet *packet_ack(const struct sio_socket *s, uint64_t ack_id, const char *args,
+				     size_t len, struct bytes *const *attachments, unsigned n)
 {
 	const struct socketio_header header = {
 		.type = n > 0 ? SOCKETIO_BINARY_ACK : SOCKETIO_ACK,
@@ -218,10 +233,24 @@ int sio_ack_binary(struct sio_socket *s, uint64_t ack_id, const char *args, size
 		.has_id = true,
 		.id = ack_id,
 	};
+
+	return packet_encode(&header, NULL, args, len, attachments);
+}
+
+int sio_ack_binary(struct sio_socket *s, uint64_t ack_id, const char *args, size_t len,
+		   struct bytes *const *attachments, unsigned n)
+{
 	scoped(sio_packet_unrefp) struct sio_packet *p =
-		packet_encode(&header, NULL, args, len, attachments);
+		packet_ack(s, ack_id, args, len, attachments, n);
 
 	return sio_send(s, p);
+}
+
+int sio_ack_large(struct sio_socket *s, uint64_t ack_id, const char *args, size_t len)
+{
+	scoped(sio_packet_unrefp) struct sio_packet *p = packet_ack(s, ack_id, args, len, NULL, 0);
+
+	return sio_send_large_frame(s, p->frames[0]);
 }
 
 int sio_ack(struct sio_socket *s, uint64_t ack_id, const char *args, size_t len)

@@ -139,6 +139,11 @@ int sio_ack(struct sio_socket *s, uint64_t ack_id, const char *args, size_t len)
 int sio_ack_binary(struct sio_socket *s, uint64_t ack_id, const char *args, size_t len,
 		   struct bytes *const *attachments, unsigned n);
 
+/* As websocket_send_large(): what a client asked for, however large, doesn't count. */
+int sio_emit_large(struct sio_socket *s, const char *name, const char *args, size_t len);
+int sio_send_large_frame(struct sio_socket *s, struct bytes *frame);
+int sio_ack_large(struct sio_socket *s, uint64_t ack_id, const char *args, size_t len);
+
 /* Of an accepted socket.  Joining twice is joining once. */
 void sio_join(struct sio_socket *s, const char *room);
 void sio_leave(struct sio_socket *s, const char *room);

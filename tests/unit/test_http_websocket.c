@@ -279,6 +279,63 @@ static void fragments_without_end_are_refused(void **state)
 	expect_close(c, 1008);
 }
 
+/* What was asked for comes whole, however large, and what follows has its usual room. */
+static void a_large_message_does_not_count(void **state)
+{
+	struct world *w = *state;
+	scoped(client_freep) struct client *c = client_new(w);
+	const size_t max = w->settings.output_max, len = 3 * max;
+	scoped(freep) char *text = xcalloc(1, len);
+	scoped(bytes_unrefp) struct bytes *frame = websocket_frame(WEBSOCKET_BINARY, text, len);
+	scoped(bytes_unrefp) struct bytes *small = websocket_frame(WEBSOCKET_BINARY, text, 1000);
+	double slow = metric_value(METRIC_WS_SLOW);
+	size_t sent = 2 * frame->len, n = 0;
+
+	upgrade(c);
+	event_del(c->readable);
+	assert_int_equal(websocket_send_large(w->ws, WEBSOCKET_BINARY, text, len), 0);
+	assert_int_equal(websocket_send_large_frame(w->ws, frame), 0);
+	for (; n < max / 2 / small->len; n++)
+		assert_int_equal(websocket_send_frame(w->ws, small), 0);
+	sent += n * small->len;
+	client_read(c);
+	wait_until(w, c->in.len == sent);
+	assert_memory_equal(c->in.data, frame->data, frame->len);
+	assert_memory_equal(c->in.data + frame->len, frame->data, frame->len);
+
+	/* When all of it was read, the room is what it was before. */
+	wait_until(w, websocket_waiting(w->ws) == 0);
+	event_del(c->readable);
+	for (n = 0; websocket_send_frame(w->ws, small) == 0; n++) {
+		assert_true(websocket_waiting(w->ws) <= max);
+		assert_true(n < 100000);
+		event_base_loop(loop_base(w->loop), EVLOOP_NONBLOCK);
+	}
+	assert_true(metric_value(METRIC_WS_SLOW) == slow + 1);
+	assert_int_equal(websocket_send_large(w->ws, WEBSOCKET_BINARY, text, len), -EPIPE);
+}
+
+/* One who asks again and again and reads nothing is cut off all the same. */
+static void large_messages_have_their_limit(void **state)
+{
+	struct world *w = *state;
+	scoped(client_freep) struct client *c = client_new(w);
+	const size_t len = WEBSOCKET_LARGE_MAX / 4;
+	scoped(freep) char *text = xcalloc(1, len);
+	scoped(bytes_unrefp) struct bytes *frame = websocket_frame(WEBSOCKET_BINARY, text, len);
+	unsigned n = 0;
+
+	upgrade(c);
+	event_del(c->readable);
+	while (websocket_send_large_frame(w->ws, frame) == 0) {
+		assert_true(++n < 16);
+		assert_true(websocket_waiting(w->ws) <= WEBSOCKET_LARGE_MAX);
+		event_base_loop(loop_base(w->loop), EVLOOP_NONBLOCK);
+	}
+	assert_true(n >= 3);
+	assert_int_equal(websocket_send_large_frame(w->ws, frame), -EPIPE);
+}
+
 static void a_client_that_does_not_read_is_cut_off(void **state)
 {
 	struct world *w = *state;
@@ -371,6 +428,8 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(fragments_without_end_are_refused, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(a_large_message_does_not_count, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(large_messages_have_their_limit, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_client_that_does_not_read_is_cut_off, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(a_silent_peer_is_pinged_and_given_up, set_up,

@@ -10,7 +10,8 @@
 struct server {
 	struct world *w;
 	struct socketio *socketio;
-	struct sio_socket *asked; /* and not answered yet */
+	struct sio_socket *asked;    /* and not answered yet */
+	struct sio_socket *accepted; /* the last one */
 	bool refuse_all;
 	bool hang_up_at_connect;
 	unsigned opened, left, disconnected;
@@ -47,6 +48,7 @@ static void on_connect(struct sio_socket *socket, const cJSON *auth, void *arg)
 	}
 	sio_accept(socket);
 	sio_join(socket, "all");
+	s->accepted = socket;
 	if (s->hang_up_at_connect)
 		sio_close(socket);
 }
@@ -348,6 +350,60 @@ static void a_poller_that_does_not_poll_is_cut_off(void **state)
 	polls_close(&polls);
 }
 
+/* output_max is 1000 and max_payload 900. */
+static void what_was_asked_for_comes_by_polls_however_large(void **state)
+{
+	struct server *s = *state;
+	scoped(freep) char *big = xasprintf("\"%0*d\"", 5000, 0);
+	scoped(freep) char *small = xasprintf("\"%0*d\"", 400, 0);
+	struct polls polls;
+
+	polls_connect(&polls, s);
+	assert_int_equal(sio_emit_large(s->accepted, "big", big, strlen(big)), 0);
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(sio_emit(s->accepted, "small", small, strlen(small)), 0);
+
+	/* It can't be cut, so it goes alone; of the rest, as much as a client may say at once. */
+	begin_get(&polls);
+	wait_text(polls.get, "0\"]");
+	assert_non_null(strstr(polls.get->in.data, "42[\"big\",\"000"));
+	assert_null(strstr(polls.get->in.data, "small"));
+	begin_get(&polls);
+	wait_text(polls.get, "0\"]\x1e"
+			     "42[\"small\",\"0");
+
+	/* And then there is the usual room. */
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(sio_emit(s->accepted, "small", small, strlen(small)), 0);
+	assert_int_equal(sio_emit(s->accepted, "small", small, strlen(small)), -ENOBUFS);
+	wait_until(s->w, s->disconnected);
+	assert_string_equal(s->reason, "reading too slowly");
+	polls_close(&polls);
+}
+
+static void a_close_waits_for_the_polls_that_take_what_was_sent(void **state)
+{
+	struct server *s = *state;
+	scoped(freep) char *text = xasprintf("\"%0*d\"", 5000, 0);
+	struct polls polls;
+
+	polls_connect(&polls, s);
+	sio_emit_large(s->accepted, "first", text, strlen(text));
+	sio_emit_large(s->accepted, "second", text, strlen(text));
+	sio_close(s->accepted);
+	begin_get(&polls);
+	wait_text(polls.get, "0\"]");
+	assert_non_null(strstr(polls.get->in.data, "first"));
+	begin_get(&polls);
+	wait_text(polls.get, "0\"]");
+	assert_non_null(strstr(polls.get->in.data, "second"));
+	begin_get(&polls);
+	wait_text(polls.get, "\r\n\r\n1");
+	begin_get(&polls);
+	wait_text(polls.get, "Session ID unknown");
+	polls_close(&polls);
+}
+
 /* In stop(): everything is freed with clients in every state. */
 static void the_server_may_end_at_any_time(void **state)
 {
@@ -383,6 +439,8 @@ int main(void)
 		test(closing_inside_a_callback_is_safe),
 		test(a_post_that_arrives_at_a_closed_session_is_refused),
 		test(a_poller_that_does_not_poll_is_cut_off),
+		test(what_was_asked_for_comes_by_polls_however_large),
+		test(a_close_waits_for_the_polls_that_take_what_was_sent),
 		test(the_server_may_end_at_any_time),
 	};
 
