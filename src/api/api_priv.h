@@ -149,6 +149,7 @@ void api_reply_text(struct call *call, int status, const char *content_type, con
 void api_reply_fault(struct call *call, const struct fault *fault);
 /* For requests that never became a call. */
 void api_refuse(struct http_request *req, const struct fault *fault);
+cJSON *problem_object(const struct fault *fault); /* the caller's */
 char *problem_text(const struct fault *fault);
 
 /* tokens.c */
@@ -169,8 +170,12 @@ struct figures *figures_free(struct figures *figures);
 /* openapi.c */
 struct bytes *openapi_document(void);
 
-/* snapshot.c: the payload of preview:snapshot as JSON text, which the caller frees. */
-char *snapshot_text(struct api *api, const char *session_id, uint64_t latest_seq);
+/* snapshot.c: the payload of preview:snapshot as JSON text, which the caller frees.  Events up to
+ * `ret_seq` are in it, also those that are still to come. */
+char *snapshot_text(struct api *api, const char *session_id, uint64_t *ret_seq);
+
+/* canvas.c: the row whose scopes let one write the canvas. */
+const struct route *canvas_route(void);
 
 /* events.c */
 /* The row whose scopes let one follow events, over whichever transport. */
@@ -179,9 +184,11 @@ const struct route *stream_route(void);
 struct missed {
 	struct event **events;
 	size_t n, capacity;
+	size_t bytes; /* of their payloads */
 };
-/* A subscription_fn for bus_recover(): keeps the event in the struct missed at `arg`. */
-void missed_keep(struct event *e, void *arg);
+/* bus_recover(), but a snapshot where what was missed is more than events.buffer. */
+enum bus_recovery missed_recover(struct api *api, const char *session_id, uint64_t since,
+				 const char *epoch, struct missed *ret);
 void missed_done(struct missed *m);
 /* Whether there may be one more; every transport's are counted together. */
 int streams_admit(const struct api *api, struct fault *reterr) must_use;

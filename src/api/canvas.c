@@ -10,20 +10,29 @@
 const struct json_field canvas_action_fields[] = { JSON_FIELDS_END };
 const struct json_field canvas_list_fields[] = { JSON_FIELDS_END };
 
+const struct route *canvas_route(void)
+{
+	for (size_t i = 0; i < n_routes; i++) {
+		if (routes[i].handler == route_canvas_action)
+			return &routes[i];
+	}
+	return NULL;
+}
+
 void route_canvas_get(struct call *call)
 {
 	scoped(fault_done) struct fault fault = { 0 };
 	struct session_ref ref = call_session(call);
 	scoped(freep) char *text = NULL;
 	const char *user_id;
+	uint64_t seq;
 
 	if (registry_session_owner(call->api->deps.registry, call->principal, &ref, &user_id,
 				   &fault) < 0) {
 		api_reply_fault(call, &fault);
 		return;
 	}
-	text = snapshot_text(call->api, ref.session_id,
-			     bus_latest_seq(call->api->deps.bus, ref.session_id));
+	text = snapshot_text(call->api, ref.session_id, &seq);
 	api_reply_text(call, 200, "application/json", text);
 }
 

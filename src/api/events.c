@@ -47,6 +47,7 @@ struct stream {
 	bool has_since;
 	uint64_t since;
 	char *epoch;
+	uint64_t shown;                /* up to here its snapshot said it */
 	char **filters[FILTER_COUNT_]; /* NULL: everything */
 	struct subscription *subscription;
 	struct timer *deadline; /* for the first frame, then of the credential */
@@ -155,21 +156,29 @@ static struct bytes *frame_of(struct event *e)
 	return e->ws_frame;
 }
 
-static void on_event(struct event *e, void *arg)
-{
-	struct stream *s = arg;
+typedef int send_fn(struct websocket *ws, struct bytes *frame);
 
+static void deliver(struct stream *s, struct event *e, send_fn *send)
+{
 	/* A session that is not there yet may come to be another's. */
 	if (s->closing || !principal_sees(s->principal, e->app_id, e->session_id, e->user_id) ||
 	    !filters_let(s, e->type, e->entity_type, e->entity_id))
 		return;
-	if (websocket_send_frame(s->ws, frame_of(e)) < 0) {
+	if (send(s->ws, frame_of(e)) < 0) {
 		s->closing = true;
 		s->subscription = bus_unsubscribe(s->subscription);
 	}
 }
 
-void missed_keep(struct event *e, void *arg)
+static void on_event(struct event *e, void *arg)
+{
+	struct stream *s = arg;
+
+	if (e->seq > s->shown)
+		deliver(s, e, websocket_send_frame);
+}
+
+static void missed_keep(struct event *e, void *arg)
 {
 	struct missed *m = arg;
 
@@ -178,6 +187,20 @@ void missed_keep(struct event *e, void *arg)
 		m->events = xrealloc(m->events, m->capacity * sizeof(*m->events));
 	}
 	m->events[m->n++] = event_ref(e);
+	m->bytes += e->payload->len;
+}
+
+/* A snapshot is the less to send when so much was missed, and always does. */
+enum bus_recovery missed_recover(struct api *api, const char *session_id, uint64_t since,
+				 const char *epoch, struct missed *ret)
+{
+	enum bus_recovery recovery =
+		bus_recover(api->deps.bus, session_id, since, epoch, missed_keep, ret);
+
+	if (recovery != BUS_REPLAYED || ret->bytes <= api->settings->events_buffer)
+		return recovery;
+	missed_done(ret);
+	return BUS_SNAPSHOT;
 }
 
 void missed_done(struct missed *m)
@@ -202,10 +225,9 @@ static void send_joined(struct stream *s, const char *recovered, uint64_t latest
 	send_json(s, j);
 }
 
-static void send_snapshot(struct stream *s, uint64_t latest)
+static void send_snapshot(struct stream *s, const char *text)
 {
 	scoped(strbuf_done) struct strbuf b = strbuf_init(STRBUF_UNLIMITED);
-	scoped(freep) char *text = snapshot_text(s->api, s->session_id, latest);
 
 	frame_write(&b, "preview:snapshot", "session", s->session_id, text);
 	/* One that is cut off for its snapshot's size would come back for it again and again. */
@@ -220,6 +242,7 @@ static void join(struct stream *s)
 {
 	struct bus *bus = s->api->deps.bus;
 	uint64_t latest = s->session_id ? bus_latest_seq(bus, s->session_id) : 0;
+	scoped(freep) char *snapshot = NULL;
 	enum bus_recovery recovery = BUS_SNAPSHOT;
 	scoped(missed_done) struct missed missed = { 0 };
 
@@ -230,13 +253,16 @@ static void join(struct stream *s)
 	}
 
 	if (s->has_since)
-		recovery =
-			bus_recover(bus, s->session_id, s->since, s->epoch, missed_keep, &missed);
+		recovery = missed_recover(s->api, s->session_id, s->since, s->epoch, &missed);
+	if (recovery == BUS_SNAPSHOT) {
+		snapshot = snapshot_text(s->api, s->session_id, &s->shown);
+		latest = s->shown;
+	}
 	send_joined(s, bus_recovery_text(recovery), latest);
-	if (recovery == BUS_SNAPSHOT)
-		send_snapshot(s, latest);
+	if (snapshot)
+		send_snapshot(s, snapshot);
 	for (size_t i = 0; i < missed.n; i++)
-		on_event(missed.events[i], s);
+		deliver(s, missed.events[i], websocket_send_large_frame);
 	if (!s->closing)
 		s->subscription = bus_subscribe(bus, s->session_id, on_event, s);
 }

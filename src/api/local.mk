@@ -21,7 +21,9 @@ libpreviewd_a_SOURCES += \
 	%reldir%/socketio.c \
 	%reldir%/system.c \
 	%reldir%/tasks.c \
-	%reldir%/tokens.c
+	%reldir%/tokens.c \
+	%reldir%/viewer.c %reldir%/viewer.h \
+	%reldir%/viewer_canvas.c
 
 UNIT_TESTS += tests/unit/test_api
 

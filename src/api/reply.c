@@ -22,9 +22,9 @@ static void add_field_errors(cJSON *problem, const struct fault *fault)
 	}
 }
 
-char *problem_text(const struct fault *fault)
+cJSON *problem_object(const struct fault *fault)
 {
-	scoped(json_freep) cJSON *problem = cJSON_CreateObject();
+	cJSON *problem = cJSON_CreateObject();
 	enum fault_code code = fault->code == FAULT_NONE ? FAULT_INTERNAL : fault->code;
 	scoped(freep) char *type = xasprintf("urn:previewd:problem:%s", fault_slug(code));
 	const cJSON *member;
@@ -39,6 +39,13 @@ char *problem_text(const struct fault *fault)
 		add_field_errors(problem, fault);
 	cJSON_ArrayForEach(member, fault->members)
 		cJSON_AddItemToObject(problem, member->string, cJSON_Duplicate(member, true));
+	return problem;
+}
+
+char *problem_text(const struct fault *fault)
+{
+	scoped(json_freep) cJSON *problem = problem_object(fault);
+
 	return json_print(problem);
 }
 

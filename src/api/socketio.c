@@ -2,22 +2,16 @@
 /*
  * Events over Socket.IO: what /ws/events gives, for the stock socket.io-client.
  *
- * A socket joins sessions.  A join is one step on the loop: the acknowledgement, what was missed or
- * a snapshot, and from there every event once.  Who has joined already has all of that, so joining
- * again adds nothing: a stock client that reconnects does it, because it sends what it kept while
- * it was away before its own "connect" handler runs.
- *
  * A stock client never comes back from CONNECT_ERROR or DISCONNECT.  So these tell it what it can't
  * help, and where it should come back (its credential has ended, the daemon is shutting down) its
  * transport is closed.
  */
-#include "socketio/socketio.h"
+#include "api/viewer.h"
 
 #include <errno.h>
 #include <string.h>
 #include <utlist.h>
 
-#include "api/api_priv.h"
 #include "base/crypto.h"
 #include "base/ids.h"
 #include "base/log.h"
@@ -30,9 +24,6 @@ LOG_AREA("socketio");
 
 #define PATH "/socket.io/"
 
-#define NSP_PLAIN    "/"
-#define NSP_ENVELOPE "/events"
-
 /* As with /ws/events, who shows no credential is not kept for long. */
 #define CONNECT_TIMEOUT (10 * USEC_PER_SEC)
 #define UPGRADE_TIMEOUT (10 * USEC_PER_SEC)
@@ -42,9 +33,6 @@ LOG_AREA("socketio");
 /* Held against events.streams_max, which may be reloaded; this is that option's own bound. */
 #define CLIENTS_MAX 1000000
 
-/* JavaScript's numbers are exact up to here. */
-#define SINCE_MAX 9007199254740992.0
-
 /* One transport: what it was opened with, for those of its sockets that bring no token. */
 struct sio_client {
 	bool is_unix;
@@ -53,334 +41,22 @@ struct sio_client {
 	char *address; /* for the log */
 };
 
-struct viewer;
-
-/* A session that a socket has joined. */
-struct joined {
-	struct viewer *viewer;
-	char *session_id;
-	struct subscription *subscription;
-	struct joined *prev, *next;
-};
-
-/* A socket whose credential was accepted. */
-struct viewer {
-	struct api *api;
-	struct sio_socket *socket;
-	struct principal *principal;
-	struct timer *deadline; /* of the credential */
-	bool envelope;          /* it is in NSP_ENVELOPE */
-	bool ending;            /* its credential has ended: nothing more is sent */
-	struct joined *joined;
-	unsigned n_joined;
-	struct viewer *prev, *next;
-};
-
-/*
- * Frames.
- */
-static char *event_id(const struct event *e)
-{
-	scoped(freep) char *text = xasprintf("%s %llu", e->session_id, (unsigned long long)e->seq);
-	char hex[SHA256_HEX_SIZE];
-
-	sha256_hex(text, strlen(text), hex);
-	return xasprintf("ev-%.12s", hex);
-}
-
-/* `id` NULL: a snapshot, which is no event. */
-static void envelope_write(struct strbuf *b, const char *type, const char *app_id,
-			   const char *session_id, uint64_t seq, usec_t ts, const char *id,
-			   const char *payload)
-{
-	char text[CLOCK_TEXT_SIZE];
-
-	strbuf_puts(b, "{\"type\":");
-	strbuf_add_json_string(b, type);
-	strbuf_printf(b, ",\"seq\":%llu,\"kind\":\"session\",\"app_id\":", (unsigned long long)seq);
-	strbuf_add_json_string(b, app_id);
-	strbuf_puts(b, ",\"session_id\":");
-	strbuf_add_json_string(b, session_id);
-	strbuf_printf(b, ",\"ts\":\"%s\"", clock_format(ts, text));
-	if (id)
-		strbuf_printf(b, ",\"event_id\":\"%s\"", id);
-	strbuf_printf(b, ",\"payload\":%s}", payload);
-}
-
-static struct bytes *frame_new(const struct event *e, enum event_sio_frame form)
-{
-	scoped(strbuf_done) struct strbuf b = strbuf_init(STRBUF_UNLIMITED);
-	scoped(freep) char *id = NULL;
-
-	if (form != EVENT_SIO_ENVELOPE)
-		return sio_frame_event(form == EVENT_SIO_PLAIN ? NSP_PLAIN : NSP_ENVELOPE, e->type,
-				       e->payload->data, e->payload->len);
-	id = event_id(e);
-	envelope_write(&b, e->type, e->app_id, e->session_id, e->seq, e->ts, id, e->payload->data);
-	return sio_frame_event(NSP_ENVELOPE, "event", b.data, b.len);
-}
-
-/* Serialised and framed once, whoever asks first. */
-static void send_event(struct viewer *v, struct event *e, enum event_sio_frame form)
-{
-	if (!e->sio_frames[form])
-		e->sio_frames[form] = frame_new(e, form);
-	/* Should it fail, the client is being cut off, or gone: on_disconnect() is on its way. */
-	(void)sio_send_frame(v->socket, e->sio_frames[form]);
-}
-
-static void deliver(struct viewer *v, struct event *e)
-{
-	/* A session that is not there yet may come to be another's. */
-	if (v->ending || !principal_sees(v->principal, e->app_id, e->session_id, e->user_id))
-		return;
-	if (!v->envelope) {
-		send_event(v, e, EVENT_SIO_PLAIN);
-		return;
-	}
-	send_event(v, e, EVENT_SIO_ENVELOPE);
-	if (strcmp(e->type, "web_preview:attached") == 0)
-		send_event(v, e, EVENT_SIO_NAMED);
-}
-
-static void on_published(struct event *e, void *arg)
-{
-	struct joined *j = arg;
-
-	deliver(j->viewer, e);
-}
-
-static void send_snapshot(struct viewer *v, const char *app_id, const char *session_id,
-			  uint64_t latest)
-{
-	static const char type[] = "preview:snapshot";
-	scoped(strbuf_done) struct strbuf b = strbuf_init(STRBUF_UNLIMITED);
-	scoped(freep) char *payload = snapshot_text(v->api, session_id, latest);
-
-	if (!v->envelope) {
-		sio_emit(v->socket, type, payload, strlen(payload));
-		return;
-	}
-	envelope_write(&b, type, app_id, session_id, latest, clock_realtime(), NULL, payload);
-	sio_emit(v->socket, "event", b.data, b.len);
-}
-
-/*
- * Acknowledgements.
- */
-static void acknowledge(struct viewer *v, const struct sio_event *event, cJSON *answer_consume)
-{
-	scoped(json_freep) cJSON *answer = answer_consume;
-	scoped(freep) char *text = json_print(answer);
-
-	if (event->wants_ack)
-		sio_ack(v->socket, event->ack_id, text, strlen(text));
-}
-
-static void acknowledge_fault(struct viewer *v, const struct sio_event *event,
-			      const struct fault *fault)
-{
-	cJSON *answer = cJSON_CreateObject();
-	scoped(strbuf_done) struct strbuf error = strbuf_init(STRBUF_UNLIMITED);
-
-	for (size_t i = 0; i < fault->n_fields; i++)
-		strbuf_printf(&error, "%s%s %s", i > 0 ? "; " : "", fault->fields[i].field,
-			      fault->fields[i].problem);
-	if (fault->n_fields == 0)
-		strbuf_puts(&error, fault->detail ? fault->detail : fault_title(fault->code));
-	cJSON_AddBoolToObject(answer, "ok", false);
-	json_add_string(answer, "error", strbuf_str(&error));
-	json_add_string(answer, "code", fault_slug(fault->code));
-	acknowledge(v, event, answer);
-}
-
-static cJSON *answer_ok(void)
-{
-	cJSON *answer = cJSON_CreateObject();
-
-	cJSON_AddBoolToObject(answer, "ok", true);
-	return answer;
-}
-
-/*
- * Joining and leaving.
- */
-static struct joined *joined_find(struct viewer *v, const char *session_id)
-{
-	struct joined *j;
-
-	DL_FOREACH(v->joined, j)
-	{
-		if (strcmp(j->session_id, session_id) == 0)
-			return j;
-	}
-	return NULL;
-}
-
-static void joined_new(struct viewer *v, const char *session_id)
-{
-	struct joined *j = xcalloc(1, sizeof(*j));
-
-	j->viewer = v;
-	j->session_id = xstrdup(session_id);
-	j->subscription = bus_subscribe(v->api->deps.bus, session_id, on_published, j);
-	DL_APPEND(v->joined, j);
-	v->n_joined++;
-	metric_inc(METRIC_SOCKETIO_JOINS);
-}
-
-static void joined_free(struct joined *j)
-{
-	struct viewer *v = j->viewer;
-
-	bus_unsubscribe(j->subscription);
-	DL_DELETE(v->joined, j);
-	v->n_joined--;
-	metric_add(METRIC_SOCKETIO_JOINS, -1);
-	free(j->session_id);
-	free(j);
-}
-
-/* What a client asks for; borrowed from its event. */
-struct wish {
-	const char *app_id;
-	const char *session_id;
-	const char *epoch;
-	bool has_since;
-	uint64_t since;
-};
-
-static const char *read_id(const cJSON *object, const char *name, struct fault *reterr)
-{
-	const char *id = json_string(object, name);
-
-	if (!id || !id_is_valid(id))
-		fault_field(reterr, name, "must be 1 to 128 of A-Z a-z 0-9 . _ : @ -");
-	return id;
-}
-
-static void read_since(const cJSON *object, struct wish *ret, struct fault *reterr)
-{
-	const cJSON *since = cJSON_GetObjectItemCaseSensitive(object, "since");
-	double value;
-
-	if (!since || cJSON_IsNull(since))
-		return;
-	value = cJSON_IsNumber(since) ? since->valuedouble : -1;
-	if (!(value >= 0 && value <= SINCE_MAX) || value != (double)(uint64_t)value) {
-		fault_field(reterr, "since", "must be a preview_seq");
-		return;
-	}
-	ret->has_since = true;
-	ret->since = (uint64_t)value;
-}
-
-/* Members we don't know are for others: a client of the wider protocol may send more. */
-static int read_join(const struct sio_event *event, struct wish *ret, struct fault *reterr)
-{
-	const cJSON *object = cJSON_GetArrayItem(event->args, 0);
-
-	*ret = (struct wish){
-		.app_id = read_id(object, "app_id", reterr),
-		.session_id = read_id(object, "session_id", reterr),
-		.epoch = json_string(object, "epoch"),
-	};
-	read_since(object, ret, reterr);
-	return reterr->n_fields > 0 ? -EINVAL : 0;
-}
-
-static void acknowledge_join(struct viewer *v, const struct sio_event *event,
-			     const struct wish *wish, uint64_t latest, enum bus_recovery recovery)
-{
-	scoped(freep) char *room = xasprintf("session:%s", wish->session_id);
-	cJSON *answer = answer_ok();
-
-	json_add_string(answer, "room", room);
-	json_add_u64(answer, "latest_seq", latest);
-	json_add_string(answer, "epoch", bus_epoch(v->api->deps.bus));
-	json_add_string(answer, "recovered", bus_recovery_text(recovery));
-	acknowledge(v, event, answer);
-}
-
-static int may_join(struct viewer *v, const struct wish *wish, struct fault *reterr)
-{
-	unsigned max = v->api->settings->socketio_joins_max;
-	int r = registry_may_follow(v->api->deps.registry, v->principal, wish->app_id,
-				    wish->session_id, reterr);
-
-	if (r < 0)
-		return r;
-	if (v->n_joined >= max && !joined_find(v, wish->session_id))
-		return fault_set(reterr, FAULT_TOO_MANY_SESSIONS,
-				 "this socket has joined %u sessions; leave one", v->n_joined);
-	return 0;
-}
-
-/* What it missed, then live: one step on the loop. */
-static void join(struct viewer *v, const struct sio_event *event, const struct wish *wish)
-{
-	struct bus *bus = v->api->deps.bus;
-	uint64_t latest = bus_latest_seq(bus, wish->session_id);
-	enum bus_recovery recovery = BUS_SNAPSHOT;
-	scoped(missed_done) struct missed missed = { 0 };
-
-	if (joined_find(v, wish->session_id)) {
-		acknowledge_join(v, event, wish, latest, BUS_NOTHING_MISSED);
-		return;
-	}
-	if (wish->has_since)
-		recovery = bus_recover(bus, wish->session_id, wish->since, wish->epoch, missed_keep,
-				       &missed);
-	acknowledge_join(v, event, wish, latest, recovery);
-	if (recovery == BUS_SNAPSHOT)
-		send_snapshot(v, wish->app_id, wish->session_id, latest);
-	for (size_t i = 0; i < missed.n; i++)
-		deliver(v, missed.events[i]);
-	joined_new(v, wish->session_id);
-}
-
-static void on_join_session(struct viewer *v, const struct sio_event *event)
-{
-	scoped(fault_done) struct fault fault = { 0 };
-	struct wish wish;
-
-	if (read_join(event, &wish, &fault) < 0 || may_join(v, &wish, &fault) < 0)
-		acknowledge_fault(v, event, &fault);
-	else
-		join(v, event, &wish);
-}
-
-static void on_leave_session(struct viewer *v, const struct sio_event *event)
-{
-	scoped(fault_done) struct fault fault = { 0 };
-	const char *session_id = read_id(cJSON_GetArrayItem(event->args, 0), "session_id", &fault);
-	struct joined *j;
-
-	if (fault.n_fields > 0) {
-		acknowledge_fault(v, event, &fault);
-		return;
-	}
-	j = joined_find(v, session_id);
-	if (j)
-		joined_free(j);
-	acknowledge(v, event, answer_ok());
-}
-
 static void on_ping(struct viewer *v, const struct sio_event *event)
 {
-	cJSON *answer = answer_ok();
+	cJSON *answer = viewer_ok();
 	char ts[CLOCK_TEXT_SIZE];
 
 	json_add_string(answer, "ts", clock_format(clock_realtime(), ts));
-	acknowledge(v, event, answer);
+	viewer_acknowledge(v, event, answer);
 }
 
 static const struct {
 	const char *name;
 	void (*fn)(struct viewer *v, const struct sio_event *event);
 } events[] = {
-	{ "join_session", on_join_session },
-	{ "leave_session", on_leave_session },
+	{ "join_session", viewer_on_join_session },
+	{ "leave_session", viewer_on_leave_session },
+	{ "canvas", viewer_on_canvas },
 	{ "ping", on_ping },
 };
 
@@ -399,7 +75,7 @@ static void on_event(struct sio_socket *s, const struct sio_event *event, void *
 		}
 	}
 	fault_set(&fault, FAULT_BAD_REQUEST, "there is no event '%.100s' to send", event->name);
-	acknowledge_fault(v, event, &fault);
+	viewer_acknowledge_fault(v, event, &fault);
 }
 
 /*
@@ -432,8 +108,8 @@ static void viewer_new(struct api *api, struct sio_socket *s, struct principal *
 
 static void viewer_free(struct viewer *v)
 {
-	while (v->joined)
-		joined_free(v->joined);
+	viewer_leave_all(v);
+	viewer_canvas_end(v);
 	timer_free(v->deadline);
 	principal_unref(v->principal);
 	DL_DELETE(v->api->viewers, v);
@@ -457,6 +133,14 @@ static int authenticate(struct api *api, const struct sio_client *c, const cJSON
 	return r;
 }
 
+/* Whoever may join, and a back end that only writes the canvas. */
+static int may_come(const struct principal *principal, struct fault *reterr)
+{
+	if (principal_may(principal, SCOPE_CANVAS))
+		return 0;
+	return call_authorize(stream_route(), principal, reterr);
+}
+
 static void on_connect(struct sio_socket *s, const cJSON *auth, void *arg)
 {
 	scoped(fault_done) struct fault fault = { 0 };
@@ -465,7 +149,7 @@ static void on_connect(struct sio_socket *s, const cJSON *auth, void *arg)
 	struct api *api = arg;
 
 	if (authenticate(api, sio_client_data(s), auth, &principal, &fault) >= 0 &&
-	    call_authorize(stream_route(), principal, &fault) >= 0) {
+	    may_come(principal, &fault) >= 0) {
 		viewer_new(api, s, STEAL(principal));
 		sio_accept(s);
 		return;

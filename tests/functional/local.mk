@@ -11,6 +11,9 @@ EXTRA_DIST += \
 	%reldir%/holds.test.mjs \
 	%reldir%/canvas.test.mjs %reldir%/element.test.mjs \
 	%reldir%/panel.mjs %reldir%/panel.test.mjs %reldir%/panel-publish.test.mjs \
+	%reldir%/browser.mjs %reldir%/canvas_page.test.mjs \
+	tests/fixtures/canvas-page/index.html tests/fixtures/canvas-page/page.js \
+	%reldir%/canvas.mjs %reldir%/canvas.test.mjs %reldir%/canvas_socketio.test.mjs \
 	%reldir%/http.test.mjs %reldir%/leak.test.mjs %reldir%/limits.test.mjs \
 	%reldir%/processes.mjs %reldir%/run.test.mjs %reldir%/tasks.test.mjs \
 	tests/fixtures/task-app/package.json tests/fixtures/task-app/server.js \
