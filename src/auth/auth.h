@@ -121,6 +121,12 @@ void auth_tokens(struct auth *a, const char *session_id, auth_visit_fn *visit, v
 void auth_revoke_session(struct auth *a, const char *session_id, struct store_batch *batch);
 
 /*
+ * When that batch is done: tells of these tokens, so that who follows the session hears of its end
+ * before the stream is closed.
+ */
+void auth_session_revoked(struct auth *a, const char *session_id);
+
+/*
  * Called on the loop when a token stops being accepted (revoked, its session ended): event streams
  * opened with it are closed by this.  Expiry is the streams' own business (principal.expires_at).
  */

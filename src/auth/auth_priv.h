@@ -25,6 +25,7 @@ struct token {
 	UT_hash_handle hh; /* by id */
 	enum token_state state;
 	bool being_purged; /* in the batch of the purge under way */
+	bool untold;       /* DEAD, and its listeners wait for auth_session_revoked() */
 	char *token_id;
 	char *secret_hash;
 	char *note;

@@ -106,10 +106,38 @@ static struct token *add_token(struct auth *a, const struct record_token *record
 	return t;
 }
 
+/*
+ * Telling of revoked tokens: from the loop, so that nobody's stream is closed under their feet.
+ */
+static void on_tell_revoked(void *arg)
+{
+	struct auth *a = arg;
+	char **revoked = STEAL(a->revoked);
+	size_t n = a->n_revoked;
+
+	a->n_revoked = 0;
+	for (size_t i = 0; i < n; i++) {
+		for (size_t j = 0; j < a->n_listeners; j++)
+			a->listeners[j].fn(revoked[i], a->listeners[j].arg);
+		free(revoked[i]);
+	}
+	free(revoked);
+}
+
+static void tell_soon(struct auth *a, struct token *t)
+{
+	t->untold = false;
+	a->revoked = xrealloc(a->revoked, (a->n_revoked + 1) * sizeof(a->revoked[0]));
+	a->revoked[a->n_revoked++] = xstrdup(t->token_id);
+	timer_set(a->revoked_timer, 0);
+}
+
 static void remove_token(struct auth *a, struct token *t)
 {
 	struct session_tokens *s = t->session;
 
+	if (t->untold)
+		tell_soon(a, t);
 	set_state(t, TOKEN_DEAD);
 	HASH_DEL(a->tokens, t);
 	DL_DELETE(s->tokens, t);
@@ -142,34 +170,6 @@ static struct token_info info_of(const struct token *t)
 static void delete_record(struct store_batch *batch, const struct token *t)
 {
 	store_delete(batch, RECORD_KIND_TOKEN, &(struct record_token){ .token_id = t->token_id });
-}
-
-/*
- * Telling of revoked tokens: from the loop, so that nobody's stream is closed under their feet.
- */
-static void on_tell_revoked(void *arg)
-{
-	struct auth *a = arg;
-	char **revoked = STEAL(a->revoked);
-	size_t n = a->n_revoked;
-
-	a->n_revoked = 0;
-	for (size_t i = 0; i < n; i++) {
-		for (size_t j = 0; j < a->n_listeners; j++)
-			a->listeners[j].fn(revoked[i], a->listeners[j].arg);
-		free(revoked[i]);
-	}
-	free(revoked);
-}
-
-static void kill_token(struct auth *a, struct token *t)
-{
-	if (t->state == TOKEN_LIVE) {
-		a->revoked = xrealloc(a->revoked, (a->n_revoked + 1) * sizeof(a->revoked[0]));
-		a->revoked[a->n_revoked++] = xstrdup(t->token_id);
-		timer_set(a->revoked_timer, 0);
-	}
-	set_state(t, TOKEN_DEAD);
 }
 
 void auth_on_revoked(struct auth *a, auth_revoked_fn *fn, void *arg)
@@ -524,7 +524,9 @@ struct auth_op *auth_revoke(struct auth *a, const char *session_id, const char *
 
 	if (t->state == TOKEN_LIVE)
 		log_info("session '%s': token '%s' is revoked", session_id, token_id);
-	kill_token(a, t);
+	if (t->state == TOKEN_LIVE)
+		tell_soon(a, t);
+	set_state(t, TOKEN_DEAD);
 	batch = store_batch_new();
 	delete_record(batch, t);
 
@@ -561,7 +563,22 @@ void auth_revoke_session(struct auth *a, const char *session_id, struct store_ba
 		return;
 	DL_FOREACH(s->tokens, t)
 	{
-		kill_token(a, t);
+		t->untold |= t->state == TOKEN_LIVE;
+		set_state(t, TOKEN_DEAD);
 		delete_record(batch, t);
+	}
+}
+
+void auth_session_revoked(struct auth *a, const char *session_id)
+{
+	struct session_tokens *s = find_session(a, session_id);
+	struct token *t;
+
+	if (!s)
+		return;
+	DL_FOREACH(s->tokens, t)
+	{
+		if (t->untold)
+			tell_soon(a, t);
 	}
 }

@@ -292,6 +292,7 @@ static void on_ended(struct registry_op *op, int result)
 		if (reg->on_session_ended)
 			reg->on_session_ended(s->session_id, reg->on_session_ended_arg);
 	}
+	auth_session_revoked(reg->deps.auth, s->session_id);
 	session_settle(reg, s, result, false);
 	op_finish(op, failure);
 }

@@ -5,7 +5,8 @@ import assert from "node:assert/strict";
 import path from "node:path";
 import test from "node:test";
 
-import { Child, base, blind, fixtures, start, until } from "./harness.mjs";
+import { Child, base, blind, fixtures, start, until, within } from "./harness.mjs";
+import { NAMESPACES, TRANSPORTS, Viewer } from "./socketio.mjs";
 import * as events from "./events.mjs";
 
 test("a client that was listening receives web_preview:attached and web_preview:detached", async (t) => {
@@ -307,13 +308,23 @@ test("a stream outlives the end of its session, and hears of it when it is back"
 	assert.deepEqual(stream.seqs, stream.seqs.map((_, i) => stream.seqs[0] + i));
 });
 
-test("a stream opened with a session token ends with the session", async (t) => {
+test("a stream opened with a session token hears how its session ends, and ends with it", async (t) => {
 	const d = await start(t);
-	await d.admin.attach("s1", blind());
+	for (const name of ["a", "b"]) await d.admin.attach("s1", blind({ name }));
 	const { token } = (await d.admin.post(`${base("s1")}/tokens`, { scopes: ["view"] })).json;
 	const stream = await events.join(d, "s1", {}, { token });
+	const viewers = NAMESPACES.flatMap((nsp) => Object.values(TRANSPORTS).map((transports) => new Viewer(t, d, "s1", { nsp, transports, token })));
+	await Promise.all(viewers.map((v) => v.joined()));
+	const why = viewers.map((v) => within(new Promise((resolve) => v.socket.once("connect_error", resolve)), "connect_error"));
 	await d.admin.del(base("s1"));
 	assert.equal((await stream.end()).code, 4401);
+	const end = (list) => list.map((p) => [p.name, p.reason]).sort();
+	const expected = [["a", "session_end"], ["b", "session_end"]];
+	assert.deepEqual(end(stream.events.map((f) => f.payload)), expected);
+	for (const [i, v] of viewers.entries()) {
+		assert.equal((await why[i]).data.code, "token_invalid");
+		assert.deepEqual(end(v.events.map(([, p]) => p)), expected, `${v.nsp} ${v.socket.io.opts.transports}`);
+	}
 });
 
 test("a client that answers no ping is dropped, one that does stays", async (t) => {

@@ -8,6 +8,8 @@
 /* cmocka wants the three above it */
 #include <cmocka.h>
 
+#include <event2/event.h>
+
 #include "auth/auth_priv.h"
 #include "base/mem.h"
 #include "base/metrics.h"
@@ -474,8 +476,14 @@ static void a_session_that_ends_takes_its_tokens_along(void **state)
 	assert_int_equal(verdict(f, other), FAULT_NONE);
 
 	store_commit_free(store_commit_consume(f->store, batch, NULL, NULL));
+	event_base_loop(loop_base(f->loop), EVLOOP_NONBLOCK);
+	assert_int_equal(f->revoked.len, 0); /* not before the session's end is told */
+	auth_session_revoked(f->auth, "s1");
+	auth_session_revoked(f->auth, "s1");
 	assert_int_equal(loop_run(f->loop), 0);
 	assert_memory_equal(f->revoked.data, f->token_id, strlen(f->token_id));
+	assert_null(
+		memmem(f->revoked.data + 1, f->revoked.len - 1, f->token_id, strlen(f->token_id)));
 	assert_int_equal(stored(f), 1);
 }
 
