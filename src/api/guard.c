@@ -32,14 +32,44 @@ static char *origin_of(const char *url, char **ret_host)
 	return xasprintf("%.*s://%s", (int)(end - url), url, authority);
 }
 
+/* As a browser sends it (RFC 6454 section 6.2): anything else would never match. */
+static bool is_origin(const char *text)
+{
+	const char *scheme_end = strstr(text, "://");
+	const char *host = scheme_end ? scheme_end + strlen("://") : "";
+	const char *port = strrchr(host, ':');
+	bool is_https = scheme_end && strncasecmp(text, "https:", 6) == 0;
+	bool is_http = scheme_end && strncasecmp(text, "http:", 5) == 0;
+
+	if (!scheme_end || scheme_end == text || !*host || strpbrk(host, "/?#@*"))
+		return false;
+	return !port ||
+	       !((is_https && strcmp(port, ":443") == 0) || (is_http && strcmp(port, ":80") == 0));
+}
+
+static int check_origins(char *const *origins, struct fault *reterr)
+{
+	for (; *origins; origins++) {
+		if (!is_origin(*origins))
+			return fault_set(reterr, FAULT_BAD_REQUEST,
+					 "cors.origins: '%s' is no origin as browsers send it: "
+					 "scheme://host, with :port unless it is the scheme's own, "
+					 "and nothing behind (https://app.example.org)",
+					 *origins);
+	}
+	return 0;
+}
+
 int guard_new(struct api *api, const struct settings *settings, struct fault *reterr)
 {
 	scoped(hosts_freep) struct hosts *allowed = NULL, *proxies = NULL;
 	scoped(freep) char *origin = NULL, *public_host = NULL;
 	size_t n = strv_len(settings->server_allowed_hosts);
 	scoped(freep) char **list = xcalloc(n + 2, sizeof(*list));
-	int r;
+	int r = check_origins(settings->cors_origins, reterr);
 
+	if (r < 0)
+		return r;
 	memcpy(list, settings->server_allowed_hosts, n * sizeof(*list));
 	if (settings->server_public_base_url) {
 		origin = origin_of(settings->server_public_base_url, &public_host);
@@ -168,12 +198,13 @@ void guard_preflight(struct http_request *req, const char *allow)
 
 /*
  * The right-most address of X-Forwarded-For that is no proxy of ours: what stands left of it is
- * what the client itself chose to send.
+ * what the client itself chose to send.  A proxy may add a line of its own instead of going on in
+ * the client's.
  */
 char *guard_client(const struct api *api, const struct http_request *req)
 {
 	const struct http_peer *peer = http_request_peer(req);
-	const char *forwarded = http_request_header(req, "X-Forwarded-For");
+	scoped(freep) char *forwarded = http_request_headers(req, "X-Forwarded-For");
 	scoped(strv_freep) char **hops = NULL;
 
 	if (peer->is_unix)

@@ -356,6 +356,22 @@ const char *http_request_header(const struct http_request *req, const char *name
 	return NULL;
 }
 
+char *http_request_headers(const struct http_request *req, const char *name)
+{
+	struct strbuf list = strbuf_init(STRBUF_UNLIMITED);
+	bool any = false;
+
+	for (size_t i = 0; i < req->n_fields; i++) {
+		if (strcasecmp(req->fields[i].name, name) != 0)
+			continue;
+		if (any)
+			strbuf_puts(&list, ", ");
+		strbuf_puts(&list, req->fields[i].value);
+		any = true;
+	}
+	return any ? strbuf_steal(&list) : NULL;
+}
+
 const char *http_request_body(const struct http_request *req, size_t *ret_len)
 {
 	if (ret_len)

@@ -81,6 +81,8 @@ const char *http_request_host(const struct http_request *req);  /* "" when there
 
 /* The value of the first field of that name (any case), or NULL. */
 const char *http_request_header(const struct http_request *req, const char *name);
+/* The values of all of them as one list (RFC 9110 section 5.3), or NULL; the caller frees. */
+char *http_request_headers(const struct http_request *req, const char *name);
 
 const char *http_request_body(const struct http_request *req, size_t *ret_len); /* NUL behind it */
 const struct http_peer *http_request_peer(const struct http_request *req);

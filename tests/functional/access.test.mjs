@@ -9,7 +9,7 @@ import test from "node:test";
 
 import { SignJWT, UnsecuredJWT, exportSPKI, generateKeyPair } from "jose";
 
-import { base, blind, is_root, run, start, temp_dir, until } from "./harness.mjs";
+import { Daemon, base, blind, is_root, raw, run, start, temp_dir, until, within } from "./harness.mjs";
 import * as events from "./events.mjs";
 
 const secret = randomBytes(32).toString("hex");
@@ -402,8 +402,8 @@ for (const origin of ["https://evil.example.org", "null", "http://127.0.0.1", "h
 		assert.deepEqual((await d.admin.get("/api/previews")).json.previews, []);
 	});
 
-test("origins of cors.origins may call, null may not even be listed", async (t) => {
-	const d = await start(t, { settings: { "cors.origins": "https://app.example.org,null" } });
+test("origins of cors.origins may call, null never", async (t) => {
+	const d = await start(t, { settings: { "cors.origins": "https://app.example.org,http://localhost:5173" } });
 	const origin = "https://app.example.org";
 	const preflight = await d.anonymous.request("OPTIONS", `${base("s1")}/previews`, {
 		headers: { origin, "access-control-request-method": "POST", "access-control-request-headers": "authorization,content-type" },
@@ -421,6 +421,33 @@ test("origins of cors.origins may call, null may not even be listed", async (t) 
 	assert.equal(failure.headers["access-control-allow-origin"], origin, "a page may read its errors");
 	refused(await d.admin.get("/api/previews", { headers: { origin: "null" } }), 403, "origin_not_allowed");
 	await events.join(d, "s1", {}, { headers: { origin } });
+});
+
+test("what would never match as an origin is refused at the start, with what is wrong", async (t) => {
+	for (const origin of ["https://app.example.org/", "https://app.example.org/app", "app.example.org", "null", "*", "https://*.example.org", "https://app.example.org:443", "http://localhost:80", "https://u@h"]) {
+		const d = new Daemon(t, { settings: { "cors.origins": `https://good.example,${origin}` } });
+		const child = d.spawn();
+		const { code } = await within(child.exited, "the daemon's end");
+		assert.notEqual(code, 0, origin);
+		assert.ok(child.stderr.text.includes(`cors.origins: '${origin}' is no origin`), child.stderr.text);
+	}
+});
+
+test("the client behind trusted proxies is the last that is none of them, over all lines of X-Forwarded-For", async (t) => {
+	const d = await start(t, { settings: { "server.trusted_proxies": "127.0.0.1,10.0.0.0/8" } });
+	const from = async (lines) => {
+		const n = d.child.stderr.all.length;
+		const fields = lines.map((l) => `X-Forwarded-For: ${l}\r\n`).join("");
+		const answer = await raw(d.port, `GET /api/previews HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer wrong\r\n${fields}Connection: close\r\n\r\n`);
+		assert.match(answer, /^HTTP\/1.1 401 /);
+		return (await d.child.stderr.match(/GET \/api\/previews from (\S+): token_invalid/, n))[1];
+	};
+	assert.equal(await from([]), "127.0.0.1");
+	assert.equal(await from(["192.0.2.1"]), "192.0.2.1");
+	assert.equal(await from(["198.51.100.7", "192.0.2.1"]), "192.0.2.1");
+	assert.equal(await from(["198.51.100.7, 192.0.2.1", "10.1.1.1"]), "192.0.2.1");
+	assert.equal(await from(["198.51.100.7", "192.0.2.1, 10.1.1.1", "10.1.1.2"]), "192.0.2.1");
+	assert.equal(await from(["192.0.2.1", "nonsense"]), "127.0.0.1");
 });
 
 test("a page of the daemon's own origin may call", async (t) => {
