@@ -6,7 +6,7 @@
  *	/engine.io/   sends back every message
  *	/socket.io/   namespaces / and /custom: emits "auth" with what came in CONNECT; see `events`
  *	/ws-echo      a WebSocket that sends back what it gets
- *	/state        open descriptors, connections and clients
+ *	/state        open descriptors, connections and clients, and how many requests have come
  *
  * sio-fixture [port=N] [ping_interval=MS] [ping_timeout=MS] [connect_timeout=MS] [output_max=BYTES]
  *	[sessions_max=N]
@@ -41,6 +41,7 @@ struct fixture {
 	struct http_server *server;
 	struct engineio *engine;
 	struct socketio *socketio;
+	unsigned requests; /* of the protocol */
 };
 
 static struct {
@@ -308,12 +309,13 @@ static unsigned open_descriptors(void)
 
 static void reply_state(struct fixture *f, struct http_request *req)
 {
-	char text[128];
+	char text[160];
 
 	snprintf(text, sizeof(text),
-		 "{\"fds\":%u,\"connections\":%zu,\"clients\":%zu,\"sessions\":%zu}\n",
+		 "{\"fds\":%u,\"connections\":%zu,\"clients\":%zu,\"sessions\":%zu,"
+		 "\"requests\":%u}\n",
 		 open_descriptors(), http_server_connections(f->server),
-		 socketio_clients(f->socketio), engineio_sessions(f->engine));
+		 socketio_clients(f->socketio), engineio_sessions(f->engine), f->requests);
 	http_reply(req, 200, "application/json", text, strlen(text));
 }
 
@@ -342,6 +344,7 @@ static void on_head(struct http_request *req, void *arg)
 	struct fixture *f = arg;
 
 	http_response_header(req, "Access-Control-Allow-Origin", "*");
+	f->requests += starts_with(path, "/socket.io/") || starts_with(path, "/engine.io/");
 	if (strcmp(path, "/ws-echo") == 0)
 		websocket_accept(req, NULL, &echo, NULL);
 	else if (strcmp(path, "/state") == 0)

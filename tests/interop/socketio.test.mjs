@@ -9,7 +9,7 @@ import http from 'node:http';
 import net from 'node:net';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setTimeout as sleep } from 'node:timers/promises'; // to mix things, never to wait for one
 import { Socket as EngineSocket } from 'engine.io-client';
 import { io } from 'socket.io-client';
 import WebSocket from 'ws';
@@ -50,18 +50,28 @@ class Fixture {
 				return state;
 		}
 	}
+
+	// When so many requests have come since `before`, a state.
+	arrived(n, before) {
+		return this.until(s => s.requests >= before.requests + n);
+	}
 }
 
-let quick, slow; // heartbeats that tests can wait for; heartbeats that don't disturb
+/*
+ * With a short heartbeat that kills, as the protocol's suites want it; that can be waited for, and
+ * missed; that doesn't disturb.  Where a client has to do something in time, it has plenty.
+ */
+let quick, beating, slow;
 
 before(async () => {
 	quick = await new Fixture().start();
-	slow = await new Fixture().start('ping_interval=25000', 'ping_timeout=20000');
+	beating = await new Fixture().start('ping_timeout=20000', 'connect_timeout=20000');
+	slow = await new Fixture().start('ping_interval=25000', 'ping_timeout=20000', 'connect_timeout=20000');
 });
 
 after(async () => {
 	// Nothing of a client stays: only the connection that asks.
-	for (const fixture of [quick, slow]) {
+	for (const fixture of [quick, beating, slow]) {
 		await fixture.until(s => s.connections === 1 && s.sessions === 0 && s.clients === 0);
 		await fixture.stop();
 	}
@@ -367,9 +377,10 @@ describe('Engine.IO: messages', () => {
 
 	test('two polls at once end the session', async () => {
 		const p = await new Polling(slow).open();
+		const before = await slow.state();
 		const first = p.poll();
 
-		await sleep(20); // the first has arrived
+		await slow.arrived(1, before);
 		const second = http.get(p.url, { agent: false });
 		const [answer] = await once(second, 'response');
 		answer.resume();
@@ -397,21 +408,22 @@ describe('Engine.IO: messages', () => {
 	test('a client that leaves its poll has left', async () => {
 		const p = await new Polling(slow).open();
 		const controller = new AbortController();
+		const before = await slow.state();
 		const held = p.get({ signal: controller.signal }).catch(() => 'left');
-		const { sessions } = await slow.state();
 
-		await sleep(20); // the poll has arrived
+		await slow.arrived(1, before);
 		controller.abort();
 		await held;
-		await slow.until(s => s.sessions < sessions);
+		await slow.until(s => s.sessions < before.sessions);
 		await p.isUnknown();
 	});
 
 	test('a client that closes over polling: its poll is let go', async () => {
 		const p = await new Polling(slow).open();
+		const before = await slow.state();
 		const held = p.poll();
 
-		await sleep(20);
+		await slow.arrived(1, before);
 		await p.close();
 		assert.equal(await held, '6');
 		await p.isUnknown();
@@ -427,7 +439,7 @@ describe('Engine.IO: messages', () => {
 
 describe('Engine.IO: heartbeats', () => {
 	test('over polling', async () => {
-		const p = await new Polling(quick).open();
+		const p = await new Polling(beating).open();
 
 		for (let i = 0; i < 3; i++) {
 			assert.equal(await p.poll(), '2');
@@ -437,7 +449,7 @@ describe('Engine.IO: heartbeats', () => {
 	});
 
 	test('over WebSocket', async () => {
-		const s = await engine(quick);
+		const s = await engine(beating);
 
 		for (let i = 0; i < 3; i++) {
 			assert.equal(await s.any(), '2');
@@ -453,17 +465,24 @@ describe('Engine.IO: heartbeats', () => {
 		await s.closed;
 		assert.ok(performance.now() - begun >= PING_INTERVAL + PING_TIMEOUT - 1);
 
+		// Polling alone is no pong.
 		const p = await new Polling(quick).open();
-		await sleep(PING_INTERVAL + PING_TIMEOUT);
+		let answer;
+		do {
+			answer = await p.get();
+			await answer.text();
+		} while (answer.status === 200);
 		await p.isUnknown();
 	});
 
 	test('a held poll is told when the heart has stopped', async () => {
-		const p = await new Polling(quick).open();
+		const fixture = await new Fixture().start('ping_timeout=3000');
+		const p = await new Polling(fixture).open();
 
 		assert.equal(await p.poll(), '2');
 		assert.equal(await p.poll(), '1');
 		await p.isUnknown();
+		await fixture.stop();
 	});
 });
 
@@ -487,11 +506,12 @@ describe('Engine.IO: upgrade', () => {
 
 	test('a held poll is released by the probe', async () => {
 		const p = await new Polling(slow).open();
+		const before = await slow.state();
 		const held = p.poll();
 		const s = p.upgrade();
 
 		await s.opened;
-		await sleep(20);
+		await slow.arrived(2, before);
 		s.send('2probe');
 		assert.equal(await held, '6');
 		s.send('5');
@@ -553,9 +573,9 @@ describe('Engine.IO: upgrade', () => {
 	});
 
 	test('heartbeats go on behind it, though a ping was under way', async () => {
-		const p = await new Polling(quick).open();
+		const p = await new Polling(beating).open();
 
-		await sleep(PING_INTERVAL + 20); // one waits for a poll
+		await sleep(2 * PING_INTERVAL); // so that one waits for a poll; without, the test is a lesser one
 		const s = p.upgrade();
 		await s.opened;
 		s.send('2probe');
@@ -635,21 +655,18 @@ describe('Socket.IO: namespaces', () => {
 	});
 
 	test('who connects to nothing is cut off', async () => {
-		const s = await connection(quick, null);
+		const fixture = await new Fixture().start('ping_interval=25000', 'connect_timeout=3000');
+		const s = await connection(fixture, null);
+		const refused = await connection(fixture, null);
+		const p = await new Polling(fixture, 'socket.io').open();
 
-		assert.equal(await s.next(), 'closed');
-		const refused = await connection(quick, null);
 		refused.send('40/random');
 		assert.match(await refused.next(), /^44/);
+		assert.equal(await s.next(), 'closed');
 		assert.equal(await refused.next(), 'closed');
-
-		const p = await new Polling(quick, 'socket.io').open();
-		for (let text = ''; text !== '1';) {
-			text = await p.poll();
-			if (text === '2')
-				await p.push('3');
-		}
+		assert.equal(await p.poll(), '1');
 		await p.isUnknown();
+		await fixture.stop();
 	});
 
 	test('leaving one leaves the others, and it can be joined again', async () => {
@@ -911,7 +928,7 @@ for (const [way, options] of Object.entries(WAYS)) {
 		});
 
 		test('heartbeats keep it alive', async () => {
-			const socket = client(quick, '/', options);
+			const socket = client(beating, '/', options);
 			let disconnects = 0;
 
 			socket.on('disconnect', () => disconnects++);
@@ -954,10 +971,12 @@ for (const [way, options] of Object.entries(WAYS)) {
 }
 
 test('clients come and go in the middle of everything', async () => {
+	// Some never tell that they have left: then the heartbeat does.
+	const fixture = await new Fixture().start('ping_interval=1000', 'ping_timeout=4000', 'connect_timeout=20000');
 	const ways = Object.values(WAYS);
 
 	await Promise.all(Array.from({ length: 60 }, async (_, i) => {
-		const socket = client(slow, i % 2 ? '/' : '/custom', ways[i % 3]);
+		const socket = client(fixture, i % 2 ? '/' : '/custom', ways[i % 3]);
 
 		await heard(socket, 'connect');
 		socket.emit('bench_join', 'crowd');
@@ -970,4 +989,6 @@ test('clients come and go in the middle of everything', async () => {
 		await sleep(i % 3);
 		await gone(socket);
 	}));
+	await fixture.until(s => s.connections === 1 && s.sessions === 0 && s.clients === 0);
+	await fixture.stop();
 });
