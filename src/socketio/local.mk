@@ -1,8 +1,11 @@
 # src/socketio: see src/README.md
 libpreviewd_a_SOURCES += \
 	%reldir%/deadlines.c %reldir%/deadlines.h \
-	%reldir%/engineio.c %reldir%/engineio.h \
+	%reldir%/engineio.c %reldir%/engineio.h %reldir%/engineio_priv.h \
+	%reldir%/engineio_link.c \
 	%reldir%/engineio_packet.c %reldir%/engineio_packet.h \
+	%reldir%/engineio_polling.c \
+	%reldir%/engineio_request.c \
 	%reldir%/rooms.c %reldir%/rooms.h \
 	%reldir%/socketio.c %reldir%/socketio.h \
 	%reldir%/socketio_packet.c %reldir%/socketio_packet.h
