@@ -7,7 +7,8 @@ libpreviewd_a_SOURCES += \
 	%reldir%/engineio_polling.c \
 	%reldir%/engineio_request.c \
 	%reldir%/rooms.c %reldir%/rooms.h \
-	%reldir%/socketio.c %reldir%/socketio.h \
+	%reldir%/socketio.c %reldir%/socketio.h %reldir%/socketio_priv.h \
+	%reldir%/socketio_send.c \
 	%reldir%/socketio_packet.c %reldir%/socketio_packet.h
 
 UNIT_TESTS += tests/unit/test_socketio tests/unit/test_socketio_packet \

@@ -7,10 +7,9 @@
  *
  * Clients and sockets are freed off the loop, so that a callback may end them.
  */
-#include "socketio/socketio.h"
+#include "socketio/socketio_priv.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -18,332 +17,6 @@
 #include "base/ids.h"
 #include "base/mem.h"
 #include "base/metrics.h"
-#include "base/strbuf.h"
-#include "socketio/deadlines.h"
-#include "socketio/engineio_packet.h"
-#include "socketio/rooms.h"
-#include "socketio/socketio_packet.h"
-
-#define ID_BYTES 10 /* of a socket's id; in hexadecimal, twice as many characters */
-
-struct nsp {
-	const char *name;
-	struct rooms *rooms;
-};
-
-struct socketio {
-	struct loop *loop;
-	struct engineio *engine;
-	struct socketio_settings set;
-	const struct socketio_ops *ops;
-	void *arg;
-	struct nsp *nsps;
-	size_t n_nsps;
-	struct deadlines *connects;
-	struct deadlines *acks;
-};
-
-/* A packet whose attachments are arriving. */
-struct incoming {
-	struct socketio_header header; /* borrows from `text` */
-	struct bytes *text;
-	struct bytes *attachments[SOCKETIO_ATTACHMENTS_MAX];
-	unsigned n;
-	size_t bytes;
-};
-
-struct client {
-	struct socketio *server;
-	struct eio_session *session; /* NULL when it is over */
-	void *data;
-	struct sio_socket *sockets;
-	struct incoming *incoming;
-	struct deadline connect; /* until it is in a namespace */
-};
-
-enum socket_state {
-	SOCKET_CONNECTING,
-	SOCKET_CONNECTED,
-	SOCKET_GONE,
-};
-
-/* An acknowledgement that is awaited. */
-struct awaited {
-	struct sio_socket *socket;
-	uint64_t id;
-	sio_ack_fn *fn;
-	void *arg;
-	struct deadline deadline;
-	struct awaited *next;
-};
-
-struct sio_socket {
-	struct client *client;
-	struct nsp *nsp;
-	void *data;
-	struct sio_socket *next;
-	struct membership *rooms;
-	struct awaited *awaited;
-	unsigned n_awaited;
-	enum socket_state state;
-	uint64_t next_id; /* of an event that wants an acknowledgement */
-	char id[2 * ID_BYTES + 1];
-};
-
-struct sio_packet {
-	size_t refs;
-	unsigned n;
-	struct bytes *frames[];
-};
-
-/*
- * Packets out
- */
-
-static struct sio_packet *packet_new(const char *text, size_t len, struct bytes *const *attachments,
-				     unsigned n)
-{
-	struct sio_packet *p = xcalloc(1, sizeof(*p) + (1 + n) * sizeof(p->frames[0]));
-
-	p->refs = 1;
-	p->n = 1 + n;
-	p->frames[0] = engineio_frame_text(ENGINEIO_MESSAGE, text, len);
-	for (unsigned i = 0; i < n; i++)
-		p->frames[1 + i] = engineio_frame_binary(attachments[i]->data, attachments[i]->len);
-	return p;
-}
-
-struct sio_packet *sio_packet_ref(struct sio_packet *p)
-{
-	p->refs++;
-	return p;
-}
-
-struct sio_packet *sio_packet_unref(struct sio_packet *p)
-{
-	if (!p || --p->refs > 0)
-		return NULL;
-	for (unsigned i = 0; i < p->n; i++)
-		bytes_unref(p->frames[i]);
-	free(p);
-	return NULL;
-}
-
-static struct http_view view(const char *text)
-{
-	return (struct http_view){ text, strlen(text) };
-}
-
-/* `name` is an event's, NULL in an acknowledgement. */
-static struct sio_packet *packet_encode(const struct socketio_header *h, const char *name,
-					const char *args, size_t len,
-					struct bytes *const *attachments)
-{
-	scoped(strbuf_done) struct strbuf text = strbuf_init(STRBUF_UNLIMITED);
-
-	assert(h->n_attachments <= SOCKETIO_ATTACHMENTS_MAX);
-	socketio_header_encode(&text, h);
-	strbuf_putc(&text, '[');
-	if (name) {
-		assert(!socketio_name_is_reserved(name));
-		strbuf_add_json_string(&text, name);
-	}
-	if (name && len > 0)
-		strbuf_putc(&text, ',');
-	strbuf_add(&text, args, len);
-	strbuf_putc(&text, ']');
-	return packet_new(text.data, text.len, attachments, h->n_attachments);
-}
-
-struct sio_packet *sio_packet_binary(const char *nsp, const char *name, const char *args,
-				     size_t len, struct bytes *const *attachments, unsigned n)
-{
-	const struct socketio_header header = {
-		.type = n > 0 ? SOCKETIO_BINARY_EVENT : SOCKETIO_EVENT,
-		.n_attachments = n,
-		.nsp = view(nsp),
-	};
-
-	return packet_encode(&header, name, args, len, attachments);
-}
-
-struct sio_packet *sio_packet_event(const char *nsp, const char *name, const char *args, size_t len)
-{
-	return sio_packet_binary(nsp, name, args, len, NULL, 0);
-}
-
-static int client_send(struct client *c, const struct sio_packet *p)
-{
-	int r = c->session ? 0 : -EPIPE;
-
-	for (unsigned i = 0; i < p->n && r == 0; i++)
-		r = eio_send_frame(c->session, p->frames[i]);
-	return r;
-}
-
-int sio_send(struct sio_socket *s, const struct sio_packet *p)
-{
-	return s->state == SOCKET_CONNECTED ? client_send(s->client, p) : -EPIPE;
-}
-
-int sio_emit(struct sio_socket *s, const char *name, const char *args, size_t len)
-{
-	scoped(sio_packet_unrefp) struct sio_packet *p =
-		sio_packet_event(s->nsp->name, name, args, len);
-
-	return sio_send(s, p);
-}
-
-struct bytes *sio_frame_event(const char *nsp, const char *name, const char *args, size_t len)
-{
-	scoped(sio_packet_unrefp) struct sio_packet *p = sio_packet_event(nsp, name, args, len);
-
-	return bytes_ref(p->frames[0]);
-}
-
-static bool is_open(const struct sio_socket *s)
-{
-	return s->state == SOCKET_CONNECTED && s->client->session;
-}
-
-int sio_send_frame(struct sio_socket *s, struct bytes *frame)
-{
-	return is_open(s) ? eio_send_frame(s->client->session, frame) : -EPIPE;
-}
-
-int sio_send_large_frame(struct sio_socket *s, struct bytes *frame)
-{
-	return is_open(s) ? eio_send_large_frame(s->client->session, frame) : -EPIPE;
-}
-
-int sio_emit_large(struct sio_socket *s, const char *name, const char *args, size_t len)
-{
-	scoped(bytes_unrefp) struct bytes *frame = sio_frame_event(s->nsp->name, name, args, len);
-
-	return sio_send_large_frame(s, frame);
-}
-
-static struct sio_packet *packet_ack(const struct sio_socket *s, uint64_t ack_id, const char *args,
-				     size_t len, struct bytes *const *attachments, unsigned n)
-{
-	const struct socketio_header header = {
-		.type = n > 0 ? SOCKETIO_BINARY_ACK : SOCKETIO_ACK,
-		.n_attachments = n,
-		.nsp = view(s->nsp->name),
-		.has_id = true,
-		.id = ack_id,
-	};
-
-	return packet_encode(&header, NULL, args, len, attachments);
-}
-
-int sio_ack_binary(struct sio_socket *s, uint64_t ack_id, const char *args, size_t len,
-		   struct bytes *const *attachments, unsigned n)
-{
-	scoped(sio_packet_unrefp) struct sio_packet *p =
-		packet_ack(s, ack_id, args, len, attachments, n);
-
-	return sio_send(s, p);
-}
-
-int sio_ack_large(struct sio_socket *s, uint64_t ack_id, const char *args, size_t len)
-{
-	scoped(sio_packet_unrefp) struct sio_packet *p = packet_ack(s, ack_id, args, len, NULL, 0);
-
-	return sio_send_large_frame(s, p->frames[0]);
-}
-
-int sio_ack(struct sio_socket *s, uint64_t ack_id, const char *args, size_t len)
-{
-	return sio_ack_binary(s, ack_id, args, len, NULL, 0);
-}
-
-/* CONNECT, CONNECT_ERROR, DISCONNECT: `object` is NULL for none. */
-static void send_control(struct client *c, enum socketio_type type, struct http_view nsp,
-			 const cJSON *object)
-{
-	const struct socketio_header header = { .type = type, .nsp = nsp };
-	scoped(strbuf_done) struct strbuf text = strbuf_init(STRBUF_UNLIMITED);
-	scoped(freep) char *json = object ? json_print(object) : NULL;
-
-	socketio_header_encode(&text, &header);
-	if (json)
-		strbuf_puts(&text, json);
-	if (c->session)
-		(void)eio_send_text(c->session, text.data, text.len);
-}
-
-static void send_connect_error(struct client *c, struct http_view nsp, const char *message,
-			       const cJSON *data)
-{
-	scoped(json_freep) cJSON *error = cJSON_CreateObject();
-
-	json_add_string(error, "message", message);
-	if (data)
-		cJSON_AddItemToObject(error, "data", cJSON_Duplicate(data, true));
-	send_control(c, SOCKETIO_CONNECT_ERROR, nsp, error);
-}
-
-/*
- * Acknowledgements that are awaited
- */
-
-static void awaited_end(struct awaited *a, const cJSON *args)
-{
-	struct sio_socket *s = a->socket;
-
-	LL_DELETE(s->awaited, a);
-	s->n_awaited--;
-	deadline_cancel(&a->deadline);
-	a->fn(s, args, a->arg);
-	free(a);
-}
-
-static void on_ack_late(struct deadline *d, void *arg)
-{
-	(void)arg;
-	awaited_end(container_of(d, struct awaited, deadline), NULL);
-}
-
-static void on_ack(struct sio_socket *s, uint64_t id, const cJSON *args)
-{
-	struct awaited *a;
-
-	LL_SEARCH_SCALAR(s->awaited, a, id, id);
-	if (a) /* an unknown one is late, or came twice */
-		awaited_end(a, args);
-}
-
-int sio_emit_ack(struct sio_socket *s, const char *name, const char *args, size_t len,
-		 sio_ack_fn *fn, void *arg)
-{
-	const struct socketio_header header = {
-		.type = SOCKETIO_EVENT,
-		.nsp = view(s->nsp->name),
-		.has_id = true,
-		.id = s->next_id,
-	};
-	scoped(sio_packet_unrefp) struct sio_packet *p = NULL;
-	struct awaited *a;
-	int r;
-
-	if (s->n_awaited >= s->client->server->set.acks_max)
-		return -EDQUOT;
-	p = packet_encode(&header, name, args, len, NULL);
-	r = sio_send(s, p);
-	if (r < 0)
-		return r;
-
-	a = xcalloc(1, sizeof(*a));
-	a->socket = s;
-	a->id = s->next_id++;
-	a->fn = fn;
-	a->arg = arg;
-	LL_PREPEND(s->awaited, a);
-	s->n_awaited++;
-	deadline_set(s->client->server->acks, &a->deadline);
-	return 0;
-}
 
 /*
  * Sockets
@@ -400,7 +73,7 @@ void sio_accept(struct sio_socket *s)
 
 	object = cJSON_CreateObject();
 	json_add_string(object, "sid", s->id);
-	send_control(s->client, SOCKETIO_CONNECT, view(s->nsp->name), object);
+	sio_send_control(s->client, SOCKETIO_CONNECT, sio_view(s->nsp->name), object);
 }
 
 void sio_refuse(struct sio_socket *s, const char *message, const cJSON *data)
@@ -408,7 +81,7 @@ void sio_refuse(struct sio_socket *s, const char *message, const cJSON *data)
 	if (s->state == SOCKET_GONE)
 		return;
 	assert(s->state == SOCKET_CONNECTING);
-	send_connect_error(s->client, view(s->nsp->name), message, data);
+	sio_send_connect_error(s->client, sio_view(s->nsp->name), message, data);
 	remove_socket(s);
 }
 
@@ -416,7 +89,7 @@ void sio_disconnect(struct sio_socket *s)
 {
 	if (s->state == SOCKET_GONE)
 		return;
-	send_control(s->client, SOCKETIO_DISCONNECT, view(s->nsp->name), NULL);
+	sio_send_control(s->client, SOCKETIO_DISCONNECT, sio_view(s->nsp->name), NULL);
 	end_socket(s, "server namespace disconnect");
 }
 
@@ -482,7 +155,7 @@ bool sio_is_in(const struct sio_socket *s, const char *room)
 size_t sio_room_emit(struct socketio *server, const char *nsp_name, const char *room,
 		     const struct sio_packet *p)
 {
-	const struct nsp *nsp = find_nsp(server, view(nsp_name));
+	const struct nsp *nsp = find_nsp(server, sio_view(nsp_name));
 	const struct room_member *members;
 	size_t n = nsp ? rooms_members(nsp->rooms, room, &members) : 0;
 
@@ -494,7 +167,7 @@ size_t sio_room_emit(struct socketio *server, const char *nsp_name, const char *
 
 size_t sio_room_size(const struct socketio *server, const char *nsp_name, const char *room)
 {
-	const struct nsp *nsp = find_nsp(server, view(nsp_name));
+	const struct nsp *nsp = find_nsp(server, sio_view(nsp_name));
 	const struct room_member *members;
 
 	return nsp ? rooms_members(nsp->rooms, room, &members) : 0;
@@ -529,7 +202,7 @@ static void on_connect(struct client *c, const struct socketio_header *h, const 
 		return;
 	}
 	if (!nsp) {
-		send_connect_error(c, h->nsp, "Invalid namespace", NULL);
+		sio_send_connect_error(c, h->nsp, "Invalid namespace", NULL);
 		return;
 	}
 	c->server->ops->on_connect(socket_new(c, nsp), auth, c->server->arg);
@@ -576,7 +249,7 @@ static void on_packet(struct client *c, const struct socketio_header *h,
 	else if (h->type == SOCKETIO_EVENT || h->type == SOCKETIO_BINARY_EVENT)
 		on_event(s, h, data, attachments);
 	else
-		on_ack(s, h->id, data);
+		awaited_on_ack(s, h->id, data);
 }
 
 static struct incoming *incoming_free(struct incoming *in)
@@ -728,7 +401,7 @@ struct socketio *socketio_new(struct loop *loop, const struct socketio_settings 
 	server->arg = arg;
 	add_nsps(server, settings->namespaces);
 	server->connects = deadlines_new(loop, settings->connect_timeout, on_connect_late, server);
-	server->acks = deadlines_new(loop, settings->ack_timeout, on_ack_late, server);
+	server->acks = deadlines_new(loop, settings->ack_timeout, awaited_on_late, server);
 	server->engine = engineio_new(loop, &settings->engine, &engine_ops, server);
 	return server;
 }
