@@ -7,6 +7,7 @@ libpreviewd_a_SOURCES += \
 	%reldir%/files.c %reldir%/files.h \
 	%reldir%/ids.c %reldir%/ids.h \
 	%reldir%/json.c %reldir%/json.h \
+	%reldir%/json_fields.c \
 	%reldir%/log.c %reldir%/log.h \
 	%reldir%/mem.c %reldir%/mem.h \
 	%reldir%/metrics.c %reldir%/metrics.h %reldir%/metrics.def \

@@ -144,7 +144,7 @@ struct pending_event *event_add_consume(struct transaction *t, const char *type,
 int event_charge(struct transaction *t, size_t n_bytes, struct fault *reterr) must_use;
 
 /*
- * actions.c: the 17.
+ * actions.c: the 17, and the state map.
  */
 struct canvas_params {
 	char *key;
@@ -179,6 +179,33 @@ struct canvas_action {
 
 extern const struct canvas_action canvas_actions[];
 extern const size_t n_canvas_actions;
+extern const char *const node_statuses[]; /* ends with NULL */
+
+#define ACTION(name, kind, summary) action_fn action_##name;
+#include "canvas/actions.def"
+#undef ACTION
+
+/*
+ * resources.c: what actions are made of.
+ */
+struct bytes *value_text(const cJSON *value);
+cJSON *value_copy(const cJSON *value); /* NULL: {} */
+/* Of two string members; a NULL `name2` leaves the second out. */
+cJSON *strings_pair(const char *name, const char *value, const char *name2, const char *value2);
+void member_replace(cJSON *object, const char *name, cJSON *value_consume);
+void members_merge(cJSON *object, const cJSON *patch); /* shallow; null removes */
+int ids_check(const cJSON *members, const char *field, size_t most, struct fault *reterr) must_use;
+
+cJSON *resource_name(const char *channel, const char *id); /* {channel, id}; `id` may be NULL */
+cJSON *resource_get(const struct transaction *t, const char *channel, const char *id);
+/* Each changes a resource and tells so. */
+int resource_put(struct transaction *t, const char *channel, const char *id, const cJSON *payload,
+		 struct fault *reterr) must_use;
+int resource_put_patched(struct transaction *t, const char *channel, const char *id,
+			 const cJSON *patch, const cJSON *payload, struct fault *reterr) must_use;
+bool resource_drop(struct transaction *t, const char *channel, const char *id);
+/* All that is in it, without an event. */
+void channel_drop(struct transaction *t, struct channel *ch);
 
 /* canvas.c: a channel as an object of its entries. */
 cJSON *channel_object(struct canvas_session *s, const char *channel);

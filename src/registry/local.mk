@@ -10,6 +10,9 @@ libpreviewd_a_SOURCES += \
 	%reldir%/pin.c \
 	%reldir%/presence.c %reldir%/published.c \
 	%reldir%/probe.c %reldir%/probe.h \
+	%reldir%/presence.c \
+	%reldir%/probe.c %reldir%/probe.h %reldir%/probe_priv.h \
+	%reldir%/probe_public.c \
 	%reldir%/reaper.c \
 	%reldir%/registry.c %reldir%/registry.h %reldir%/registry_priv.h \
 	%reldir%/url.c %reldir%/url.h \

@@ -4,7 +4,7 @@
  * finishes.  All probes that wait for a port share one timer and one dump of the listeners a tick,
  * so that many waiting cost no more than one.
  */
-#include "registry/probe.h"
+#include "registry/probe_priv.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -26,55 +26,7 @@
 #define RETRY_AFTER (250 * USEC_PER_MSEC)
 
 #define LISTENERS_AT_FIRST 64
-#define PAGE_READ_MAX      (64 * 1024)
 #define TLS_SNIFF_TIMEOUT  (3 * USEC_PER_SEC)
-
-struct prober {
-	struct loop *loop;
-	struct fetcher *fetcher;
-	struct jobs *jobs;
-	struct sockdiag *sockdiag; /* NULL where the kernel has none */
-	struct probe *waiting;
-	struct timer *tick;
-	struct listener *listeners; /* of the last dump */
-	size_t n_listeners;
-	size_t listeners_max;
-	size_t active;
-};
-
-struct lookup {
-	char *host;
-	char address[46];
-};
-
-struct probe {
-	struct prober *prober;
-	struct probe_request request; /* its strings are ours */
-	probe_done_fn *done;
-	void *arg;
-
-	usec_t started;
-	usec_t wait_until;
-	usec_t answer_until;
-	bool local; /* the kernel's listener rows tell of it */
-
-	char *url;
-	char addresses[2][46]; /* where to ask, in this order */
-	size_t n_addresses;
-	size_t address;  /* the one asked now */
-	unsigned queued; /* connections not accepted when it was asked */
-	enum fetch_method method;
-	bool closed_at_once; /* the last answer was a connection closed without a word */
-
-	struct lookup *lookup; /* owned by the job */
-	struct job *resolving;
-	struct fetch *fetch;
-	struct timer *retry;
-	bool is_waiting;
-	struct probe *prev, *next;
-
-	struct probe_report report;
-};
 
 static void ask(struct probe *p);
 static void start(struct probe *p);
@@ -133,10 +85,18 @@ struct probe *probe_free(struct probe *p)
 	return NULL;
 }
 
+usec_t probe_time_left(const struct probe *p)
+{
+	usec_t now = clock_monotonic();
+
+	/* A second look gets a second even when the first took all the time. */
+	return p->answer_until > now + USEC_PER_SEC ? p->answer_until - now : USEC_PER_SEC;
+}
+
 /*
  * Endings.  After either the probe may be gone: its owner frees it from inside `done`.
  */
-static void succeed(struct probe *p)
+void probe_succeed(struct probe *p)
 {
 	metric_observe(METRIC_PROBE_SECONDS, (double)(clock_monotonic() - p->started) / 1e6);
 	p->report.checked_at = clock_realtime();
@@ -149,7 +109,7 @@ static void fail(struct probe *p, int r, struct fault *fault)
 	p->done(r, NULL, fault, p->arg);
 }
 
-static void warn(struct probe *p, const char *code, char *detail)
+void probe_warn(struct probe *p, const char *code, char *detail)
 {
 	struct probe_report *r = &p->report;
 
@@ -363,116 +323,12 @@ static void on_retry(void *arg)
 		begin_asking(p);
 }
 
-/*
- * As the viewers will ask: by the public name.
- */
-static bool has(const struct fetch_result *result, const char *text)
-{
-	return memmem(result->body, result->body_len, text, strlen(text)) != NULL;
-}
-
-static void on_public_hmr(const struct fetch_result *result, void *arg)
-{
-	struct probe *p = arg;
-
-	if (result->outcome == FETCH_ANSWERED && result->status == 403)
-		warn(p, "blocked_origin",
-		     xasprintf("Next refuses requests of pages on %s, so hot reload will not work: "
-			       "add allowedDevOrigins: ['%s'] to next.config",
-			       p->request.public_host, p->request.public_host));
-	p->fetch = fetch_free(p->fetch);
-	succeed(p);
-}
-
-static usec_t time_left(const struct probe *p)
-{
-	usec_t now = clock_monotonic();
-
-	/* A second look gets a second even when the first took all the time. */
-	return p->answer_until > now + USEC_PER_SEC ? p->answer_until - now : USEC_PER_SEC;
-}
-
-static void check_next_origin(struct probe *p)
-{
-	scoped(freep) char *url = xasprintf("%s://%s:%u/_next/webpack-hmr", p->request.scheme,
-					    p->request.public_host, p->request.port);
-	scoped(freep) char *origin =
-		xasprintf("Origin: %s://%s", p->request.public_scheme, p->request.public_authority);
-	const char *const headers[] = { origin, NULL };
-	struct fetch_request request = {
-		.method = FETCH_GET,
-		.url = url,
-		.connect_address = p->report.address,
-		.connect_port = p->request.port,
-		.host_header = p->request.public_authority,
-		.headers = headers,
-		.connect_timeout = USEC_PER_SEC,
-		.timeout = time_left(p),
-		.read_max = 1024,
-	};
-
-	p->fetch = fetch_start(p->prober->fetcher, &request, on_public_hmr, p);
-}
-
-static void on_public_answer(const struct fetch_result *result, void *arg)
-{
-	struct probe *p = arg;
-	const char *host = p->request.public_host;
-	bool next = result->outcome == FETCH_ANSWERED && has(result, "/_next/");
-
-	if (result->outcome != FETCH_ANSWERED) {
-		/* It answered a moment ago; that it is slow by this name is no news. */
-	} else if (has(result, "Blocked request. This host")) {
-		warn(p, "blocked_host",
-		     xasprintf("Vite refuses the host %s: add server: { allowedHosts: ['%s'] } to "
-			       "vite.config, or start it with "
-			       "__VITE_ADDITIONAL_SERVER_ALLOWED_HOSTS=%s",
-			       host, host, host));
-	} else if (has(result, "Invalid Host header")) {
-		warn(p, "blocked_host",
-		     xasprintf("webpack-dev-server refuses the host %s: add devServer: { "
-			       "allowedHosts: ['%s'] } to its configuration",
-			       host, host));
-	} else if (result->status == 403 && p->report.http_status != 403) {
-		warn(p, "blocked_host",
-		     xasprintf(
-			     "the server answers 403 to the host %s, which is the one its viewers "
-			     "use: allow that host in its configuration",
-			     host));
-	}
-
-	p->fetch = fetch_free(p->fetch);
-	if (next)
-		check_next_origin(p);
-	else
-		succeed(p);
-}
-
-static void ask_as_public(struct probe *p)
-{
-	scoped(freep) char *url =
-		xasprintf("%s://%s:%u%s", p->request.scheme, p->request.public_host,
-			  p->request.port, p->request.path);
-	struct fetch_request request = {
-		.method = FETCH_GET,
-		.url = url,
-		.connect_address = p->report.address,
-		.connect_port = p->request.port,
-		.host_header = p->request.public_authority,
-		.connect_timeout = USEC_PER_SEC,
-		.timeout = time_left(p),
-		.read_max = PAGE_READ_MAX,
-	};
-
-	p->fetch = fetch_start(p->prober->fetcher, &request, on_public_answer, p);
-}
-
 static void answered(struct probe *p)
 {
 	if (p->request.public_host)
-		ask_as_public(p);
+		probe_ask_as_public(p);
 	else
-		succeed(p);
+		probe_succeed(p);
 }
 
 /*
@@ -549,11 +405,13 @@ static void on_silence(struct probe *p)
 	p->report.method = p->method == FETCH_HEAD ? "HEAD" : "GET";
 	p->report.took = p->request.http_timeout;
 	strcpy(p->report.address, p->addresses[p->address]);
-	warn(p, "slow",
-	     xasprintf("the server accepted the connection but has not answered within %.0f s; a "
-		       "first compile can take that long",
-		       (double)p->request.http_timeout / 1e6));
-	succeed(p); /* what it says to its public name can't be known either */
+	probe_warn(
+		p, "slow",
+		xasprintf(
+			"the server accepted the connection but has not answered within %.0f s; a "
+			"first compile can take that long",
+			(double)p->request.http_timeout / 1e6));
+	probe_succeed(p); /* what it says to its public name can't be known either */
 }
 
 static void on_answer(const struct fetch_result *result, void *arg)
@@ -605,8 +463,8 @@ static void ask(struct probe *p)
 		.url = p->url,
 		.connect_address = p->addresses[p->address],
 		.connect_port = p->request.port,
-		.connect_timeout = time_left(p),
-		.timeout = time_left(p),
+		.connect_timeout = probe_time_left(p),
+		.timeout = probe_time_left(p),
 		.read_max = 4096,
 	};
 
