@@ -226,6 +226,22 @@ static void events_wait_for_a_store_that_fails_and_keep_their_order(void **state
 	assert_heard(w, "s1/a/1 s1/b/2 s1/c/3 ");
 }
 
+static void what_finds_no_number_before_the_end_is_dropped_and_told(void **state)
+{
+	struct world *w = *state;
+	const double before = metric_value(METRIC_EVENTS_DROPPED);
+
+	store_memory_fail(w->store, -ENOSPC);
+	publish(w, "s1", "a");
+	publish(w, "s1", "b");
+	settle(w);
+	assert_int_equal(bus_latest_seq(w->bus, "s1"), 0);
+	assert_int_equal(bus_published_seq(w->bus, "s1"), 2); /* a snapshot has them already */
+	w->bus = bus_free(w->bus);
+	assert_true(metric_value(METRIC_EVENTS_DROPPED) == before + 2);
+	store_memory_fail(w->store, 0);
+}
+
 static void preparing_makes_numbers_ready(void **state)
 {
 	struct world *w = *state;
@@ -636,6 +652,7 @@ int main(void)
 		test(a_restart_goes_on_behind_the_block_in_a_new_epoch),
 		test(no_number_is_told_before_the_store_has_it),
 		test(events_wait_for_a_store_that_fails_and_keep_their_order),
+		test(what_finds_no_number_before_the_end_is_dropped_and_told),
 		test(preparing_makes_numbers_ready),
 		test(a_payload_has_its_session_number_and_time),
 		test(the_end_of_a_session_keeps_its_numbers),
