@@ -38,16 +38,19 @@ void polling_answer(struct polling *p, struct bytes *frame)
 
 /*
  * As many as a body may hold of what a client says, so that both ways have one measure; a packet
- * can't be cut, so one that is larger goes alone.
+ * can't be cut, so one that is larger goes alone.  A close goes alone, too: the stock client acts
+ * on it at once, and then lets go of the messages before it, which it takes up a moment later.
  */
 static size_t packets_of_a_body(const struct polling *p)
 {
 	const size_t max = p->session->engine->set.max_payload;
+	const bool close_is_last = p->session->state == EIO_STATE_CLOSING && p->n_queue > 1;
+	const size_t n_queue = p->n_queue - (close_is_last ? 1 : 0);
 	size_t n = 0, sum = 0;
 
 	do {
 		sum += p->queue[n++]->len;
-	} while (n < p->n_queue && sum + p->queue[n]->len <= max);
+	} while (n < n_queue && sum + p->queue[n]->len <= max);
 	return n;
 }
 
