@@ -41,7 +41,7 @@ export class Browser {
 				socket.send(JSON.stringify({ id: n, method, params }));
 			});
 		const value = async (expression) => (await call("Runtime.evaluate", { expression })).result?.value;
-		await until(() => value("document.readyState === 'complete' && location.href !== 'about:blank'"), "the page is loaded", 60_000);
+		await until(() => value(`document.readyState === "complete" && location.href !== "${url === "about:blank" ? "" : "about:blank"}"`), "the page is loaded", 60_000);
 		return { call, value, events };
 	}
 }
