@@ -386,7 +386,7 @@ static void on_http_status(struct probe *p, const struct fetch_result *result)
 	strcpy(p->report.address, p->addresses[p->address]);
 
 	if (frame_is_refused(result->frame_options, result->security_policy))
-		warn(p, "frame_refused", frame_refusal_text(result->security_policy));
+		probe_warn(p, "frame_refused", frame_refusal_text(result->security_policy));
 
 	/* nginx, Apache and Go answer 400 to plain HTTP on a TLS port. */
 	if (result->status == 400 && strcmp(p->request.scheme, "http") == 0)
