@@ -356,6 +356,19 @@ static void add_command(struct detection *d)
 	add(&p->build_argv, p->script);
 }
 
+static bool is_too_old(const struct detection *d, const struct framework *f)
+{
+	scoped(strv_freep) char **packages = words(f->packages);
+
+	for (size_t i = 0; packages[i]; i++) {
+		const unsigned major = package_dependency_major(d->package, packages[i]);
+
+		if (major > 0 && major < f->since)
+			return true;
+	}
+	return false;
+}
+
 static void apply_framework(struct detection *d)
 {
 	const struct framework *f = d->framework;
@@ -372,6 +385,8 @@ static void apply_framework(struct detection *d)
 	add_arguments(d);
 	if (f->needs && !package_depends_on(d->package, f->needs))
 		warn(p, xstrdup(f->needs_hint));
+	if (is_too_old(d, f))
+		warn(p, xstrdup(f->since_hint));
 	if (f->below && d->params->base)
 		warn(p, xasprintf("%s; else give the page a host of its own "
 				  "(publish.host_template)",

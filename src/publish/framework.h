@@ -18,6 +18,8 @@ struct framework {
 	const char *command, *argument, *base_argument;
 	const char *injects, *base_injects;
 	const char *needs, *needs_hint;
+	const char *since_hint;
+	unsigned since;
 	const char *below;
 	const char *dev_command, *dev_port_flag;
 	unsigned dev_port;

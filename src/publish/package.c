@@ -156,6 +156,18 @@ bool package_depends_on(const struct package *p, const char *name)
 	return false;
 }
 
+unsigned package_dependency_major(const struct package *p, const char *name)
+{
+	for (size_t i = 0; p && i < ARRAY_SIZE(dependency_kinds); i++) {
+		const char *range = json_string(member(p->json, dependency_kinds[i]), name);
+		const char *number = range ? range + strspn(range, "^~>=v ") : NULL;
+
+		if (number && *number >= '1' && *number <= '9')
+			return (unsigned)strtoul(number, NULL, 10);
+	}
+	return 0;
+}
+
 bool package_has_dependencies(const struct package *p)
 {
 	for (size_t i = 0; p && i < ARRAY_SIZE(dependency_kinds); i++) {

@@ -25,6 +25,9 @@ const char *package_engine(const struct package *p); /* engines.node */
 char *package_script_names(const struct package *p);
 
 bool package_depends_on(const struct package *p, const char *name);
+
+/* The first number of what is asked for, or 0 where there is none ("latest", a path). */
+unsigned package_dependency_major(const struct package *p, const char *name);
 bool package_has_dependencies(const struct package *p);
 
 /* By the field packageManager, else by the lock file that is there; NULL for no lock file. */

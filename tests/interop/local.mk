@@ -2,7 +2,7 @@
 # Its packages come with `npm ci` in tests/ of the source.  INTEROP_TESTS for some of them.
 EXTRA_DIST += %reldir%/jwt.test.mjs %reldir%/llhttp.test.mjs \
 	%reldir%/pages.test.mjs %reldir%/socketio.test.mjs %reldir%/static.test.mjs %reldir%/tree.mjs \
-	%reldir%/websocket.test.mjs %reldir%/frameworks.test.mjs %reldir%/noderange.test.mjs
+	%reldir%/websocket.test.mjs %reldir%/frameworks.test.mjs %reldir%/injects.test.mjs %reldir%/noderange.test.mjs
 
 interop_programs = tests/fuzz/parse-one$(EXEEXT) tests/interop/http-fixture$(EXEEXT) \
 	tests/interop/sio-fixture$(EXEEXT) tests/interop/static-fixture$(EXEEXT) \

@@ -70,6 +70,9 @@ static const struct expected rows[] = {
 	{ "next, base", { BUILD("next build", "\"next\":\"16\"") }, WITH_BASE, .env = "PREVIEWD_BASE=/api/apps/a/sessions/s/published" },
 	{ "next without a base is exported all the same", { BUILD("next build", "\"next\":\"16\"") },
 	  .env = "NEXT_ADAPTER_PATH=/inject/next-adapter.cjs", .inject = "next-adapter.cjs" },
+	{ "an old next", { BUILD("next build", "\"next\":\"^15.1.0\"") }, .warning = "Next before 16" },
+	{ "a new one", { BUILD("next build", "\"next\":\"~16.4\""), { "yarn.lock", "" } }, .warning = "!" },
+	{ "the latest", { BUILD("next build", "\"next\":\"latest\""), { "yarn.lock", "" } }, .warning = "!" },
 	{ "nuxt has a script of its own", { { "package.json", "{\"scripts\":{\"build\":\"nuxt build\",\"generate\":\"nuxt generate\"},\"dependencies\":{\"nuxt\":\"4\"}}" } }, WITH_BASE,
 	  .framework = "nuxt", .script = "generate", .outputs = ".output/public dist", .env = "NUXT_APP_BASE_URL=" BASE },
 	{ "nuxt without it is told to prerender", { BUILD("nuxt build", "\"nuxt\":\"4\"") },
@@ -267,6 +270,7 @@ static void each_row_of_the_table_is_whole(void **state)
 		assert_true(f->base != BASE_WRAPPER || f->injects || f->base_injects);
 		assert_true((f->base == BASE_CONFIG) == (f->below != NULL));
 		assert_true(!f->needs == !f->needs_hint);
+		assert_true((f->since > 0) == (f->since_hint != NULL));
 		for (size_t n = 0; injects[n]; n++)
 			assert_non_null(inject_text(injects[n]));
 		for (size_t n = 0; base_injects[n]; n++)
