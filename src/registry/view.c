@@ -104,7 +104,8 @@ cJSON *attachment_view(struct registry *reg, const struct attachment *a)
 	add_probe(j, a);
 	cJSON_AddItemToObject(j, "owner",
 			      attachment_is_published(a) ? cJSON_CreateNull() : owner_view(reg, a));
-	json_add_string(j, "release_id", r->release_id);
+	if (r->release_id)
+		json_add_string(j, "release_id", r->release_id);
 	return j;
 }
 
