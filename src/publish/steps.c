@@ -25,7 +25,8 @@
 #define THAW_ENTRIES_MAX 500000
 #define THAW_DEPTH_MAX   64
 
-#define OUTPUT_KEPT 16384 /* of a command, to know why it failed */
+#define TELLING_LINES 60
+#define OUTPUT_KEPT   16384 /* of a command, to know why it failed */
 
 /*
  * Jobs.  Each has its input, which carries its results back and whose first member is `cancel`.
@@ -272,19 +273,23 @@ static void run_command(struct build *b, const struct command *c, const char *wo
 		build_log(b, "warning: this runs without a sandbox");
 }
 
-/* The last line with something on it, for the sentence of the failure. */
-static char *last_line(const struct build *b)
+/* The line that says it best, for the sentence of the failure: an Error, an error, the last one. */
+static char *telling_line(const struct build *b)
 {
-	scoped(json_freep) cJSON *tail = build_log_tail(b, 12);
+	scoped(json_freep) cJSON *tail = build_log_tail(b, TELLING_LINES);
 	const char *best = NULL;
 	const cJSON *line;
+	int rank = 0;
 
 	cJSON_ArrayForEach(line, tail)
 	{
-		if (line->valuestring[0] == '#')
+		const char *text = line->valuestring;
+		int its = strstr(text, "Error: ") ? 3 : strstr(text, "rror") ? 2 : 1;
+
+		if (text[0] == '#' || its < rank)
 			continue;
-		if (!best || strstr(line->valuestring, "rror"))
-			best = line->valuestring;
+		best = text;
+		rank = its;
 	}
 	return best ? xasprintf(": %s", best) : xstrdup("");
 }
@@ -292,7 +297,7 @@ static char *last_line(const struct build *b)
 static void command_failed(struct build *b, enum sandbox_end end, int code, enum fault_code fault,
 			   const char *what, usec_t wall)
 {
-	scoped(freep) char *line = last_line(b);
+	scoped(freep) char *line = telling_line(b);
 	char text[PARSE_TEXT_SIZE];
 
 	switch (end) {
@@ -491,7 +496,7 @@ static bool output_has(const struct build *b, const char *what)
 
 static bool wrote_to_modules(const struct build *b)
 {
-	return b->modules && b->last_output && output_has(b, "/build/node_modules") &&
+	return b->modules && b->last_output && output_has(b, "node_modules") &&
 	       (output_has(b, "EROFS") || output_has(b, "ead-only file system") ||
 		output_has(b, "no such file or directory, mkdir '/build/node_modules"));
 }

