@@ -196,8 +196,10 @@ struct publisher_op *publisher_releases(struct publisher *p, struct principal *p
 					publisher_done_fn *done, void *arg, struct fault *reterr)
 {
 	struct listing_op *l;
+	struct page *page;
 
-	if (publisher_may(p, principal, ref, reterr) < 0)
+	/* The list is read behind the removal of what was another's. */
+	if (page_get(p, principal, ref, name, &page, reterr) < 0)
 		return NULL;
 	l = xcalloc(1, sizeof(*l));
 	l->publisher = p;
@@ -268,9 +270,8 @@ static struct page *page_of(struct publisher *p, struct principal *principal,
 {
 	struct page *page;
 
-	if (refuses(p, reterr) < 0 || publisher_may(p, principal, ref, reterr) < 0)
+	if (refuses(p, reterr) < 0 || page_get(p, principal, ref, name, &page, reterr) < 0)
 		return NULL;
-	page = page_find(p, ref->session_id, name);
 	if (!page)
 		fault_set(reterr, FAULT_NOT_PUBLISHED, "session '%s' has published nothing as '%s'",
 			  ref->session_id, name);
@@ -409,9 +410,8 @@ struct publisher_op *publisher_unpublish(struct publisher *p, struct principal *
 	struct page *page;
 	struct change *c;
 
-	if (refuses(p, reterr) < 0 || publisher_may(p, principal, ref, reterr) < 0)
+	if (refuses(p, reterr) < 0 || page_get(p, principal, ref, name, &page, reterr) < 0)
 		return NULL;
-	page = page_find(p, ref->session_id, name);
 	if (!page || !page->current[0])
 		return nothing_there(p, done, arg, name);
 

@@ -97,12 +97,48 @@ void page_set_names(struct page *page, const char *token, const char *label)
 	HASH_ADD_KEYPTR(hh, p->by_label, page->label, strlen(page->label), page);
 }
 
+/*
+ * An id whose session was forgotten may be another's by now: what the one before published under it
+ * is nothing that they may see, and goes.
+ */
+static int page_of_owner(struct publisher *p, const struct session_ref *ref, const char *user_id,
+			 const char *name, struct page **ret, struct fault *reterr)
+{
+	struct page *page = page_find(p, ref->session_id, name);
+
+	if (page &&
+	    (strcmp(page->user_id, user_id) != 0 || strcmp(page->app_id, ref->app_id) != 0)) {
+		if (page->users > 0)
+			return fault_set(reterr, FAULT_TOO_MANY_REQUESTS,
+					 "what was published as '%s' before is still being "
+					 "removed; try again",
+					 name);
+		log_info("session '%s': its page '%s' was user '%s''s, removing it",
+			 ref->session_id, name, page->user_id);
+		page_remove(page);
+		page = NULL;
+	}
+	*ret = page;
+	return 0;
+}
+
+int page_get(struct publisher *p, const struct principal *principal, const struct session_ref *ref,
+	     const char *name, struct page **ret, struct fault *reterr)
+{
+	const char *user_id;
+	int r = registry_session_owner(p->deps.registry, principal, ref, &user_id, reterr);
+
+	return r < 0 ? r : page_of_owner(p, ref, user_id, name, ret, reterr);
+}
+
 int page_ensure(struct publisher *p, const struct session_ref *ref, const char *user_id,
 		const char *name, struct page **ret, struct fault *reterr)
 {
-	struct page *page = page_find(p, ref->session_id, name);
-	int r;
+	struct page *page;
+	int r = page_of_owner(p, ref, user_id, name, &page, reterr);
 
+	if (r < 0)
+		return r;
 	if (!page) {
 		r = make_room(p, user_id, reterr);
 		if (r < 0)

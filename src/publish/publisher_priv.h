@@ -121,6 +121,9 @@ void publisher_remove(struct publisher *p, const char *path);
  * pages.c
  */
 struct page *page_find(const struct publisher *p, const char *session_id, const char *name);
+/* The same for who asks: NULL where there is none that is the session's owner's. */
+int page_get(struct publisher *p, const struct principal *principal, const struct session_ref *ref,
+	     const char *name, struct page **ret, struct fault *reterr) must_use;
 /* A new one where there is none, for which an old one may give way. */
 int page_ensure(struct publisher *p, const struct session_ref *ref, const char *user_id,
 		const char *name, struct page **ret, struct fault *reterr) must_use;

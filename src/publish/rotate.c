@@ -148,7 +148,7 @@ struct publisher_op *publisher_rotate(struct publisher *p, struct principal *pri
 				      const struct session_ref *ref, const char *name,
 				      publisher_done_fn *done, void *arg, struct fault *reterr)
 {
-	struct page *page = page_find(p, ref->session_id, name);
+	struct page *page;
 	struct rotation *r;
 
 	if (p->draining) {
@@ -156,7 +156,7 @@ struct publisher_op *publisher_rotate(struct publisher *p, struct principal *pri
 			  "the daemon is shutting down; try again when it is back");
 		return NULL;
 	}
-	if (publisher_may(p, principal, ref, reterr) < 0)
+	if (page_get(p, principal, ref, name, &page, reterr) < 0)
 		return NULL;
 	if (!page || !page->current[0]) {
 		fault_set(reterr, FAULT_NOT_PUBLISHED, "session '%s' has published nothing as '%s'",

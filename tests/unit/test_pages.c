@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/* Pages of published releases: whose they are, and what is left of a change that fails. */
+#include "registry_world.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/files.h"
+#include "base/trees.h"
+#include "publish/publisher_priv.h"
+
+struct published {
+	struct world *w;
+	struct publisher *p;
+	char path[64];
+	char *project, *state;
+};
+
+struct outcome {
+	struct publisher_op *op;
+	bool done;
+	int result;
+	enum fault_code code;
+	cJSON *value;
+};
+
+static void write_page(const struct published *b, const char *text)
+{
+	scoped(closep) int fd = open_directory(b->project);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write_file_at(fd, "index.html", text, strlen(text), 0644), 0);
+}
+
+static int set_up_publisher(void **state)
+{
+	struct published *b = xcalloc(1, sizeof(*b));
+	struct publisher_deps deps;
+
+	if (set_up((void **)&b->w) < 0)
+		return -1;
+	strcpy(b->path, "/tmp/previewd-pages-XXXXXX");
+	if (!mkdtemp(b->path))
+		return -1;
+	b->project = xasprintf("%s/project", b->path);
+	b->state = xasprintf("%s/state", b->path);
+	if (make_directory_at(AT_FDCWD, b->project) < 0 ||
+	    make_directory_at(AT_FDCWD, b->state) < 0)
+		return -1;
+	b->w->ann->scopes |= SCOPE_PUBLISH;
+	b->w->ann->has_uid = b->w->bob->has_uid = true;
+	b->w->ann->uid = b->w->bob->uid = geteuid();
+	deps = (struct publisher_deps){
+		.loop = b->w->loop,
+		.store = &b->w->gate->base,
+		.bus = b->w->bus,
+		.registry = b->w->reg,
+		.state_dir = b->state,
+	};
+	if (publisher_new(&deps, b->w->settings, &b->p, NULL) < 0)
+		return -1;
+	registry_on_session_ended(b->w->reg, publisher_session_ended, b->p);
+	*state = b;
+	return 0;
+}
+
+static int tear_down_publisher(void **state)
+{
+	struct published *b = *state;
+	int r;
+
+	publisher_free(b->p);
+	r = tear_down((void **)&b->w);
+	if (r >= 0)
+		r = remove_tree_at(AT_FDCWD, b->path);
+	free(b->project);
+	free(b->state);
+	free(b);
+	return r;
+}
+
+static void on_outcome(int result, cJSON *value, struct fault *fault, void *arg)
+{
+	struct outcome *o = arg;
+
+	assert_false(o->done);
+	o->done = true;
+	o->result = result;
+	o->code = fault->code;
+	o->value = value ? cJSON_Duplicate(value, true) : NULL;
+	o->op = publisher_op_free(o->op);
+}
+
+static void outcome_done(struct outcome *o)
+{
+	publisher_op_free(o->op);
+	json_free(o->value);
+	*o = (struct outcome){ 0 };
+}
+
+/* The release's id, the caller's. */
+static char *publish(struct published *b, struct principal *who, const char *session_id,
+		     const char *text)
+{
+	scoped(publish_params_done) struct publish_params params;
+	scoped(outcome_done) struct outcome o = { 0 };
+	struct session_ref ref = ref_of(session_id);
+
+	write_page(b, text);
+	publish_params_init(&params);
+	params.workdir = xstrdup(b->project);
+	o.op = publisher_build(b->p, who, &ref, &params, true, on_outcome, &o, NULL);
+	assert_non_null(o.op);
+	wait_until(b->w, o.done);
+	assert_int_equal(o.result, 0);
+	return xstrdup(json_string(o.value, "release_id"));
+}
+
+static void end_session(struct published *b, struct principal *who, const char *session_id)
+{
+	scoped(answer_done) struct answer a = { 0 };
+	scoped(fault_done) struct fault fault = { 0 };
+	struct session_ref ref = ref_of(session_id);
+
+	begun(&a, registry_session_end(b->w->reg, who, &ref, on_answer, &a, &fault), &fault);
+	wait_until(b->w, a.done);
+	assert_int_equal(a.result, 0);
+}
+
+static void make_session(struct published *b, struct principal *who, const char *session_id)
+{
+	const struct session_params nothing = { 0 };
+	scoped(answer_done) struct answer a = { 0 };
+	scoped(fault_done) struct fault fault = { 0 };
+	struct session_ref ref = ref_of(session_id);
+
+	begun(&a, registry_session_put(b->w->reg, who, &ref, &nothing, on_answer, &a, &fault),
+	      &fault);
+	wait_until(b->w, a.done);
+	assert_int_equal(a.result, 0);
+}
+
+/*
+ * Whose
+ */
+static void an_id_that_is_free_again_comes_without_the_pages_of_who_had_it(void **state)
+{
+	struct published *b = *state;
+	struct session_ref ref = ref_of("s");
+	scoped(outcome_done) struct outcome list = { 0 }, activated = { 0 }, again = { 0 };
+	scoped(freep) char *release_id = NULL, *own = NULL, *token = NULL;
+
+	b->w->settings->limits_sessions_per_user = 1;
+	release_id = publish(b, b->w->ann, "s", "<h1>of ann alone</h1>");
+	token = xstrdup(page_find(b->p, "s", "published")->token);
+	end_session(b, b->w->ann, "s");
+	make_session(b, b->w->ann, "other"); /* the one that ended is forgotten for it */
+	make_session(b, b->w->bob, "s");
+
+	list.op = publisher_releases(b->p, b->w->bob, &ref, "published", on_outcome, &list, NULL);
+	wait_until(b->w, list.done);
+	assert_int_equal(list.result, 0);
+	assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(list.value, "releases")), 0);
+
+	activated.op = publisher_activate(b->p, b->w->bob, &ref, "published", release_id, NULL,
+					  on_outcome, &activated, NULL);
+	assert_null(activated.op);
+
+	own = publish(b, b->w->bob, "s", "<h1>of bob</h1>");
+	again.op = publisher_releases(b->p, b->w->bob, &ref, "published", on_outcome, &again, NULL);
+	wait_until(b->w, again.done);
+	assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(again.value, "releases")), 1);
+	assert_string_equal(page_find(b->p, "s", "published")->user_id, "bob");
+	assert_string_not_equal(page_find(b->p, "s", "published")->token, token);
+}
+
+int main(void)
+{
+#define test(name) cmocka_unit_test_setup_teardown(name, set_up_publisher, tear_down_publisher)
+	const struct CMUnitTest tests[] = {
+		test(an_id_that_is_free_again_comes_without_the_pages_of_who_had_it),
+	};
+
+	alarm(120);
+	return cmocka_run_group_tests_name("publish/pages", tests, NULL, NULL);
+}
