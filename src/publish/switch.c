@@ -33,7 +33,12 @@ struct switching {
 	struct registry_place *place;
 	char *new_token;
 	bool focus;
+	char release_id[RELEASE_ID_SIZE];
+	/* What was before. */
 	char previous[RELEASE_ID_SIZE];
+	char *old_token; /* where there is a new one */
+	usec_t was_ended_at;
+	bool was_stored;
 	struct job *job;
 	struct work *work; /* the job's */
 	struct registry_op *op;
@@ -124,6 +129,7 @@ struct switching *switching_free(struct switching *s)
 	registry_place_free(s->place);
 	fault_done(&s->fault);
 	free(s->new_token);
+	free(s->old_token);
 	free(s);
 	return NULL;
 }
@@ -191,10 +197,25 @@ static void on_back(int result, void *arg)
 	finish(s, s->failure, NULL);
 }
 
+/* In memory, but for what another change has made of it meanwhile. */
+static void take_back(struct switching *s)
+{
+	struct page *page = s->page;
+
+	if (s->old_token && strcmp(page->token, s->new_token) == 0) {
+		free(page->token);
+		page->token = STEAL(s->old_token);
+	}
+	if (page->ended_at == 0)
+		page->ended_at = s->was_ended_at;
+	page->is_stored = s->was_stored;
+}
+
 static void go_back(struct switching *s)
 {
-	struct work *w = work_new(s->page, s->previous, s->page->current);
+	struct work *w = work_new(s->page, s->previous, s->release_id);
 
+	take_back(s);
 	s->work = w;
 	s->job = job_start(s->publisher->switcher, back_work, w, work_free, on_back, s);
 	if (s->job)
@@ -235,10 +256,13 @@ static void on_switched(int result, void *arg)
 	memcpy(s->previous, s->work->found, sizeof(s->previous));
 	memcpy(page->current, s->work->release_id, sizeof(page->current));
 	page_show_consume(page, STEAL(s->work->shown));
+	memcpy(s->release_id, page->current, sizeof(s->release_id));
 	if (s->new_token) {
-		free(page->token);
-		page->token = STEAL(s->new_token);
+		s->old_token = STEAL(page->token);
+		page->token = xstrdup(s->new_token);
 	}
+	s->was_ended_at = page->ended_at;
+	s->was_stored = page->is_stored;
 	page->ended_at = 0;
 	page->is_stored = true;
 

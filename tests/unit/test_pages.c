@@ -175,11 +175,106 @@ static void an_id_that_is_free_again_comes_without_the_pages_of_who_had_it(void 
 	assert_string_not_equal(page_find(b->p, "s", "published")->token, token);
 }
 
+/*
+ * Half of a change
+ */
+static void a_token_that_cannot_be_stored_is_not_given_out(void **state)
+{
+	struct published *b = *state;
+	struct session_ref ref = ref_of("s");
+	scoped(outcome_done) struct outcome o = { 0 };
+	scoped(freep) char *release_id = NULL, *token = NULL;
+	struct page *page;
+
+	b->w->settings->publish_visibility = 2; /* unlisted */
+	release_id = publish(b, b->w->ann, "s", "<h1>one</h1>");
+	page = page_find(b->p, "s", "published");
+	token = xstrdup(page->token);
+
+	b->w->gate->shut = true;
+	o.op = publisher_rotate(b->p, b->w->ann, &ref, "published", on_outcome, &o, NULL);
+	wait_held(b->w, 1);
+	gate_let(b->w->gate, -ENOSPC);
+	wait_until(b->w, o.done);
+	gate_open(b->w->gate);
+	assert_true(o.result < 0);
+	assert_string_equal(page->current, release_id);
+	assert_string_equal(page->token, token);
+}
+
+/* Stops the thread that switches, so that something may happen meanwhile. */
+static int hold_on[2], held[2];
+
+static void wait_at_the_link(const char *step)
+{
+	char byte;
+
+	if (strcmp(step, "symlink") != 0)
+		return;
+	release_step_hook = NULL;
+	assert_int_equal(write(held[1], "x", 1), 1);
+	assert_int_equal(read(hold_on[0], &byte, 1), 1);
+}
+
+static void hold_the_switch(void)
+{
+	assert_int_equal(pipe2(hold_on, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(held, O_CLOEXEC), 0);
+	release_step_hook = wait_at_the_link;
+}
+
+static void await_the_switch(void)
+{
+	char byte;
+
+	assert_int_equal(read(held[0], &byte, 1), 1);
+}
+
+static void let_it_switch(void)
+{
+	assert_int_equal(write(hold_on[1], "x", 1), 1);
+}
+
+static void close_pipes(void)
+{
+	for (int i = 0; i < 2; i++) {
+		close(hold_on[i]);
+		close(held[i]);
+	}
+}
+
+static void a_page_whose_session_ends_while_it_is_switched_ends_with_it(void **state)
+{
+	struct published *b = *state;
+	struct session_ref ref = ref_of("s");
+	scoped(outcome_done) struct outcome o = { 0 };
+	scoped(freep) char *first = NULL, *second = NULL;
+
+	first = publish(b, b->w->ann, "s", "<h1>one</h1>");
+	second = publish(b, b->w->ann, "s", "<h1>two</h1>");
+	hold_the_switch();
+	o.op = publisher_activate(b->p, b->w->ann, &ref, "published", first, NULL, on_outcome, &o,
+				  NULL);
+	assert_non_null(o.op);
+	await_the_switch();
+	end_session(b, b->w->ann, "s");
+	assert_true(page_find(b->p, "s", "published")->ended_at > 0);
+	let_it_switch();
+	wait_until(b->w, o.done);
+	close_pipes();
+	assert_int_equal(o.code, FAULT_SESSION_NOT_FOUND);
+	assert_string_equal(page_find(b->p, "s", "published")->current, second);
+	assert_true(page_find(b->p, "s", "published")->ended_at >
+		    0); /* or it would stay for ever */
+}
+
 int main(void)
 {
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up_publisher, tear_down_publisher)
 	const struct CMUnitTest tests[] = {
 		test(an_id_that_is_free_again_comes_without_the_pages_of_who_had_it),
+		test(a_token_that_cannot_be_stored_is_not_given_out),
+		test(a_page_whose_session_ends_while_it_is_switched_ends_with_it),
 	};
 
 	alarm(120);
