@@ -340,6 +340,8 @@ struct publisher *publisher_free(struct publisher *p)
 	{
 		for (struct build *b = shelf->builds; b; b = b->next)
 			steps_stop(b);
+		for (struct page *page = shelf->pages; page; page = page->next)
+			page->opening = job_free(page->opening);
 	}
 	publisher_ops_forget(p);
 	switchings_forget(p);

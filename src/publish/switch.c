@@ -134,12 +134,6 @@ struct switching *switching_free(struct switching *s)
 	return NULL;
 }
 
-void switchings_forget(struct publisher *p)
-{
-	while (p->switchings)
-		switching_free(p->switchings);
-}
-
 static void finish(struct switching *s, int result, cJSON *attachment)
 {
 	switched_fn *done = s->done;
@@ -151,6 +145,13 @@ static void finish(struct switching *s, int result, cJSON *attachment)
 	switching_free(s);
 	done(result, attachment, &fault, arg);
 	fault_done(&fault);
+}
+
+/* Who waits is told, if only to let go of what it has. */
+void switchings_forget(struct publisher *p)
+{
+	while (p->switchings)
+		finish(p->switchings, -ECANCELED, NULL);
 }
 
 static int explain(struct switching *s, int result)

@@ -268,6 +268,36 @@ static void a_page_whose_session_ends_while_it_is_switched_ends_with_it(void **s
 		    0); /* or it would stay for ever */
 }
 
+static void on_no_site(const struct published_site *site, struct fault *fault, void *arg)
+{
+	(void)site;
+	(void)fault;
+	(void)arg;
+}
+
+static void the_end_finds_pages_that_wait_to_be_opened(void **state)
+{
+	struct published *b = *state;
+	struct session_ref ref = ref_of("s"), other = ref_of("other");
+	scoped(outcome_done) struct outcome o = { 0 };
+	scoped(freep) char *first = NULL, *second = NULL, *third = NULL;
+
+	first = publish(b, b->w->ann, "s", "<h1>one</h1>");
+	second = publish(b, b->w->ann, "s", "<h1>two</h1>");
+	third = publish(b, b->w->ann, "other", "<h1>three</h1>");
+	page_close(page_find(b->p, "other", "published"));
+	hold_the_switch();
+	o.op = publisher_activate(b->p, b->w->ann, &ref, "published", first, NULL, on_outcome, &o,
+				  NULL);
+	await_the_switch();
+	site_op_free(publisher_site(b->p, &other, "published", NULL, on_no_site, NULL));
+	assert_non_null(page_find(b->p, "other", "published")->opening);
+	let_it_switch();
+	b->p = publisher_free(b->p);
+	close_pipes();
+	settle(b->w);
+}
+
 int main(void)
 {
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up_publisher, tear_down_publisher)
@@ -275,6 +305,7 @@ int main(void)
 		test(an_id_that_is_free_again_comes_without_the_pages_of_who_had_it),
 		test(a_token_that_cannot_be_stored_is_not_given_out),
 		test(a_page_whose_session_ends_while_it_is_switched_ends_with_it),
+		test(the_end_finds_pages_that_wait_to_be_opened),
 	};
 
 	alarm(120);
