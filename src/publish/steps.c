@@ -203,18 +203,30 @@ static const char *node_outside(const struct build *b)
 	return b->node;
 }
 
+static bool has_network(const struct build *b)
+{
+	return b && b->run && (b->phase == PHASE_INSTALL || b->phase == PHASE_BUILD);
+}
+
+/*
+ * Whose it was, the proxy doesn't know.  Where builds of several users are under way it is told to
+ * none of them: what one asks for is not another's business.
+ */
 static void on_refused(const char *text, void *arg)
 {
 	struct publisher *p = arg;
+	const char *user_id = NULL;
 
-	/* Whose it was, the proxy doesn't know: with one installation at a time there is no doubt.
-	 */
 	for (struct shelf *shelf = p->shelves; shelf; shelf = shelf->hh.next) {
-		struct build *b = shelf->builds;
-
-		if (b && b->run && (b->phase == PHASE_INSTALL || b->phase == PHASE_BUILD))
-			build_log(b, "network: %s", text);
+		if (!has_network(shelf->builds))
+			continue;
+		if (user_id && strcmp(user_id, shelf->builds->user_id) != 0)
+			return;
+		user_id = shelf->builds->user_id;
 	}
+	for (struct shelf *shelf = p->shelves; shelf; shelf = shelf->hh.next)
+		if (has_network(shelf->builds))
+			build_log(shelf->builds, "network: %s", text);
 }
 
 static int ensure_proxy(struct publisher *p, struct fault *reterr)

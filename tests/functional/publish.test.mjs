@@ -463,3 +463,25 @@ test("previewctl publish, releases, rollback and unpublish", async (t) => {
 	const status = await ctl("status");
 	assert.match(status.stdout, no_sandbox ? /^Builds are not possible: ./m : /^Builds are isolated/m);
 });
+
+test("what one user's build is refused of the network is not in another's log", needs_sandbox, async (t) => {
+	const d = await start(t, { settings: { "publish.builds": 2, "publish.build_network": "registry" } });
+	const log = async (session, id) => (await d.local.get(`${base(session)}/builds/${id}/log`)).text;
+	for (const user_id of ["ann", "bob"]) await d.local.put(base(user_id), { user_id });
+	const slow = write_files(temp_dir(t), project(`console.log("begun"); setInterval(() => {}, 1000);`));
+	const asks = write_files(
+		temp_dir(t),
+		project(`require("http").request({ host: "127.0.0.1", port: 3128, method: "CONNECT", path: "unheard.example:443" })
+			.on("connect", (r) => { console.log("refused with", r.statusCode); process.exit(1); }).end();`),
+	);
+
+	const bobs = (await d.local.post(`${base("bob")}/publish`, { workdir: slow })).json;
+	await until(async () => /begun/.test(await log("bob", bobs.build_id)), "it runs");
+	const beside = await publish(d, "ann", { workdir: asks });
+	assert.match(await log("ann", beside.build.build_id), /refused with 403/);
+	assert.doesNotMatch(await log("bob", bobs.build_id), /unheard/);
+
+	await d.local.del(`${base("bob")}/builds/${bobs.build_id}`);
+	const alone = await publish(d, "ann", { workdir: asks });
+	assert.match(await log("ann", alone.build.build_id), /# network: refused unheard\.example:443/);
+});
