@@ -304,6 +304,15 @@ static void add_variable(const char *name, const char *value, void *arg)
 
 static void add_system(struct strbuf *args, const struct sandbox_host *host)
 {
+	/* Not all of /etc/ssl and /etc/pki: the machine's own keys are there, which a daemon that
+	 * runs as root could read. */
+	static const char *const shown[] = {
+		"/etc/ssl/certs",    "/etc/ssl/cert.pem",        "/etc/ssl/openssl.cnf",
+		"/etc/pki/ca-trust", "/etc/pki/tls/certs",       "/etc/pki/tls/cert.pem",
+		"/etc/alternatives", "/etc/pki/tls/openssl.cnf", "/etc/ca-certificates",
+		"/etc/ld.so.cache",  "/etc/localtime",
+	};
+
 	add3(args, "--ro-bind", "/usr", "/usr");
 	for (size_t i = 0; i < SANDBOX_ROOTS; i++) {
 		if (!host->roots[i].exists)
@@ -313,10 +322,8 @@ static void add_system(struct strbuf *args, const struct sandbox_host *host)
 		else
 			add3(args, "--ro-bind", host->roots[i].path, host->roots[i].path);
 	}
-	ADD(args, "--ro-bind-try", "/etc/ssl", "/etc/ssl", "--ro-bind-try", "/etc/pki", "/etc/pki",
-	    "--ro-bind-try", "/etc/ca-certificates", "/etc/ca-certificates", "--ro-bind-try",
-	    "/etc/alternatives", "/etc/alternatives", "--ro-bind-try", "/etc/ld.so.cache",
-	    "/etc/ld.so.cache", "--ro-bind-try", "/etc/localtime", "/etc/localtime");
+	for (size_t i = 0; i < ARRAY_SIZE(shown); i++)
+		add3(args, "--ro-bind-try", shown[i], shown[i]);
 	add_fd(args, "--ro-bind-data", SANDBOX_FD_PASSWD, "/etc/passwd");
 	add_fd(args, "--ro-bind-data", SANDBOX_FD_GROUP, "/etc/group");
 }

@@ -92,6 +92,10 @@ static void every_sandbox_has_all_that_holds_it(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
 		assert_has(args, wanted[i]);
 	assert_has_not(args, "/lib32");
+	assert_has(args, "--ro-bind-try /etc/ssl/certs /etc/ssl/certs ");
+	assert_has_not(args, "/etc/ssl "); /* with the machine's keys in it */
+	assert_has_not(args, "/etc/pki ");
+	assert_has_not(args, "private");
 	assert_has_not(args, "resolv.conf");
 	assert_has_not(args, "PROXY");
 	assert_has_not(args, "npm"); /* the command is no secret, and stands where all can see it */
