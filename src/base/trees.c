@@ -19,6 +19,9 @@
 
 #include "base/mem.h"
 
+/* Each level takes two descriptors, stack and a buffer: what nobody needs is not gone into. */
+#define MEASURE_DEPTH_MAX 128
+
 #define OPEN_DIRECTORY (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
 static void closedirp(DIR **d)
@@ -183,7 +186,7 @@ int sync_tree(int dirfd)
 	return errno ? -errno : fsync(dirfd) < 0 ? -errno : 0;
 }
 
-int measure_tree(int dirfd, uint64_t *ret_bytes)
+static int measure_level(int dirfd, unsigned depth, uint64_t *ret_bytes)
 {
 	scoped(closedirp) DIR *d = read_directory(dirfd);
 	uint64_t bytes = 0;
@@ -191,6 +194,8 @@ int measure_tree(int dirfd, uint64_t *ret_bytes)
 
 	if (!d)
 		return -errno;
+	if (depth == 0)
+		return -ELOOP;
 	while ((e = next_entry(d))) {
 		struct stat st;
 
@@ -200,14 +205,22 @@ int measure_tree(int dirfd, uint64_t *ret_bytes)
 		if (S_ISDIR(st.st_mode)) {
 			scoped(closep) int fd = openat(dirfd, e->d_name, OPEN_DIRECTORY);
 			uint64_t below = 0;
+			int r = fd < 0 ? 0 : measure_level(fd, depth - 1, &below);
 
-			if (fd >= 0 && measure_tree(fd, &below) >= 0)
+			if (r == -ELOOP)
+				return r;
+			if (r >= 0)
 				bytes += below;
 		}
 		errno = 0;
 	}
 	*ret_bytes = bytes;
 	return 0;
+}
+
+int measure_tree(int dirfd, uint64_t *ret_bytes)
+{
+	return measure_level(dirfd, MEASURE_DEPTH_MAX, ret_bytes);
 }
 
 struct copying {

@@ -39,5 +39,5 @@ struct tree_size {
 int copy_tree(int from, int to, const char *const *skip, const struct tree_limits *limits,
 	      const volatile bool *cancel, struct tree_size *ret) must_use;
 
-/* What the tree takes, by allocated blocks. */
+/* What the tree takes, by allocated blocks; -ELOOP when it is very deep. */
 int measure_tree(int dirfd, uint64_t *ret_bytes) must_use;

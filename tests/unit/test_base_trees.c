@@ -68,6 +68,31 @@ static void what_is_nested_deeper_than_the_descriptors_go_is_removed(void **stat
 	assert_int_equal(faccessat(p->fd, "a-directory-with-a-long-name", F_OK, 0), -1);
 }
 
+static void what_is_nested_too_deep_is_not_measured(void **state)
+{
+	struct place *p = *state;
+	int at = dup(p->fd);
+	uint64_t bytes = 0;
+
+	for (int i = 0; i < 1000; i++) {
+		int next;
+
+		assert_int_equal(mkdirat(at, "d", 0700), 0);
+		if (i == 50) {
+			make(at, "f", "x");
+			assert_int_equal(measure_tree(p->fd, &bytes), 0);
+			assert_true(bytes > 0);
+		}
+		next = openat(at, "d", O_RDONLY | O_DIRECTORY);
+		assert_true(next >= 0);
+		close(at);
+		at = next;
+	}
+	close(at);
+	assert_int_equal(measure_tree(p->fd, &bytes), -ELOOP);
+	assert_int_equal(remove_tree_at(p->fd, "d"), 0);
+}
+
 static void links_are_removed_and_not_what_they_point_at(void **state)
 {
 	struct place *p = *state;
@@ -165,6 +190,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_nested_deeper_than_the_descriptors_go_is_removed),
+		cmocka_unit_test(what_is_nested_too_deep_is_not_measured),
 		cmocka_unit_test(links_are_removed_and_not_what_they_point_at),
 		cmocka_unit_test(a_copy_has_files_and_links_and_nothing_skipped),
 		cmocka_unit_test(a_copy_keeps_to_its_limits),
