@@ -103,7 +103,10 @@ static void start_session(struct call *call, const struct session_ref *ref,
 	begun(call, op, &fault);
 }
 
-/* The agent has ended it itself: what is left is to tell its previews. */
+/*
+ * The agent has ended it itself: what is left is to tell its previews.  What is left of the task is
+ * ended for those only who may end tasks.
+ */
 static void end_task(struct call *call, const struct session_ref *ref, const struct hook_event *e)
 {
 	scoped(fault_done) struct fault fault = { 0 };
@@ -115,7 +118,8 @@ static void end_task(struct call *call, const struct session_ref *ref, const str
 		reply_fault(call, &fault);
 		return;
 	}
-	tasks_op_free(tasks_delete(tasks, ref->session_id, e->task_id, NULL, NULL, NULL));
+	if (principal_may(call->principal, SCOPE_TASK))
+		tasks_op_free(tasks_delete(tasks, ref->session_id, e->task_id, NULL, NULL, NULL));
 	registry_task_exited(ref->session_id, e->task_id, call->api->deps.registry);
 	reply_done(call);
 }

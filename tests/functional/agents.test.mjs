@@ -219,3 +219,18 @@ test("Gemini's call of a tool is given its session by the hook", async (t) => {
 	assert.deepEqual([code, stderr], [0, ""]);
 	assert.deepEqual(JSON.parse(stdout).hookSpecificOutput.tool_input, { port: 5173, session_id: "g1" });
 });
+
+test("a hook ends no task whose end its credential may not ask for", async (t) => {
+	const d = await start(t);
+	await d.local.put(base("s1"), {});
+	const task = (await d.local.post(`${base("s1")}/tasks`, { command: ["sleep", "600"] })).json.task_id;
+	const { token } = (await d.local.post(`${base("s1")}/tokens`, { scopes: ["preview"] })).json;
+	const told = { event: "task_end", session_id: "s1", task_id: task };
+	const state = async () => (await d.local.get(`${base("s1")}/tasks/${task}`)).json.state;
+
+	assert.equal((await d.api(token).del(`${base("s1")}/tasks/${task}`)).status, 403);
+	assert.equal((await d.api(token).post("/hooks/generic", told)).status, 200);
+	assert.equal(await state(), "running");
+	assert.equal((await d.local.post("/hooks/generic", told)).status, 200);
+	await until(async () => (await state()) !== "running", "who may ends it");
+});
