@@ -110,8 +110,10 @@ int identity_if_any(struct mcp_call *call, struct identity *ret, struct fault *r
 		app_id = told_app_id;
 	if (!app_id)
 		app_id = id_or_null(json_string(mcp_call_meta(call), "dev.previewd/appId"));
+	/* Of a session of others nothing is said, not even its app. */
 	if (!app_id && session_id &&
-	    !registry_session_lookup(session_id, &app_id, &user_id, mcp->deps.registry))
+	    (!registry_session_lookup(session_id, &app_id, &user_id, mcp->deps.registry) ||
+	     !principal_sees(who, app_id, session_id, user_id)))
 		app_id = NULL;
 	if (!app_id)
 		app_id = who->app_id ? who->app_id : "default";

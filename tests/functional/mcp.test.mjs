@@ -412,3 +412,14 @@ test("1,000 calls at once from 50 sessions keep to the limits and to their own s
 	assert.equal(await d.metric("previewd_attachments"), SESSIONS * LIMIT);
 	assert.equal(await d.metric("previewd_mcp_calls"), 0);
 });
+
+test("a session of others and one that there isn't are told of in the same words", async (t) => {
+	const d = await start(t);
+	await d.admin.put(base("mine"), { user_id: "bob" });
+	await d.admin.put(base("theirs", "hidden-app"), { user_id: "ann" });
+	const s = await begin(d.api(await token(d, "mine")));
+	const why = async (session_id) => last(await s.request("tools/call", { name: "PreviewWhy", arguments: { session_id } }));
+
+	assert.equal(problem(await why("theirs")), "session_not_found");
+	assert.equal(text(await why("theirs")).replaceAll("theirs", "nobody"), text(await why("nobody")));
+});
