@@ -241,9 +241,15 @@ static int domain_new(struct daemon *d, struct fault *reterr)
 /* A published page's token is a secret: what is behind it isn't said either. */
 static size_t sayable(const char *path)
 {
-	const char *token = strstr(path, "/published/~");
+	static const char *const tokens[] = { "/published/~", "/published/%7E" };
 
-	return token ? (size_t)(token - path) + strlen("/published/~") : strlen(path);
+	for (size_t i = 0; i < ARRAY_SIZE(tokens); i++) {
+		const char *token = strstr(path, tokens[i]);
+
+		if (token)
+			return (size_t)(token - path) + strlen(tokens[i]);
+	}
+	return strlen(path);
 }
 
 static void on_done(const struct http_request *req, int status, void *arg)

@@ -94,6 +94,7 @@ test("an unlisted page is seen by its token alone, which no log has", async (t) 
 	const [plain, redirected] = [url.slice(0, -1), `${url}docs`];
 	for (const target of [plain, redirected])
 		assert.equal((await d.anonymous.get(target)).headers.location, `${target}/`);
+	assert.equal((await d.anonymous.get(url.replace("/~", "/%7E"))).status, 200);
 	await d.stop();
 	assert.ok(d.log.some((line) => line.includes("/published/~")), "requests were logged");
 	assert.deepEqual(d.log.filter((line) => line.includes(token)), []);
