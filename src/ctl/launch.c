@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/files.h"
 #include "base/json.h"
@@ -107,7 +109,23 @@ char *launch_plain_json(const char *text, size_t len)
 	return plain;
 }
 
-static int read_launch_file(const char *path, cJSON **ret, struct problem *reterr)
+/*
+ * Folders above may be anybody's to write to, as /tmp is: what is run is one's own, root's, or of
+ * whose folder one has gone into.
+ */
+static int check_owner(FILE *f, const char *path, uid_t owner, struct problem *reterr)
+{
+	struct stat st;
+
+	if (fstat(fileno(f), &st) < 0)
+		return problem_set(reterr, EXIT_FAILED, "launch", "%s: %s", path, strerror(errno));
+	if (st.st_uid == owner || st.st_uid == geteuid() || st.st_uid == 0)
+		return 0;
+	return problem_set(reterr, EXIT_FAILED, "launch",
+			   "%s is another user's: it is not used here", path);
+}
+
+static int read_launch_file(const char *path, uid_t owner, cJSON **ret, struct problem *reterr)
 {
 	scoped(fault_done) struct fault fault = { 0 };
 	scoped(fclosep) FILE *f = fopen(path, "re");
@@ -121,6 +139,8 @@ static int read_launch_file(const char *path, cJSON **ret, struct problem *reter
 			       ? 0
 			       : problem_set(reterr, EXIT_FAILED, "launch", "%s: %s", path,
 					     strerror(errno));
+	if (check_owner(f, path, owner, reterr) < 0)
+		return -1;
 	while ((n = fread(buffer, 1, sizeof(buffer), f)) > 0)
 		strbuf_add(&b, buffer, n);
 	if (ferror(f) || b.error)
@@ -134,10 +154,13 @@ static int read_launch_file(const char *path, cJSON **ret, struct problem *reter
 int launch_find(const char *from, struct launch_file *ret, struct problem *reterr)
 {
 	scoped(freep) char *folder = xstrdup(from);
+	struct stat st;
 
+	if (stat(from, &st) < 0)
+		return 0;
 	for (;;) {
 		scoped(freep) char *path = xasprintf("%s/" FILE_NAME, folder);
-		int r = read_launch_file(path, &ret->document, reterr);
+		int r = read_launch_file(path, st.st_uid, &ret->document, reterr);
 		char *slash;
 
 		if (r != 0) {

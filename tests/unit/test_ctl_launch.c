@@ -7,10 +7,16 @@
 /* cmocka wants the three above it */
 #include <cmocka.h>
 
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/files.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/parse.h"
 #include "base/strbuf.h"
+#include "base/trees.h"
 #include "ctl/launch.h"
 
 static void comments_and_last_commas_become_blanks(void **state)
@@ -66,6 +72,37 @@ static char *chosen(const char *configurations, const char *name)
 	return strbuf_steal(&b);
 }
 
+/* What is above a folder may be anybody's, as in /tmp. */
+static void a_file_that_somebody_else_put_above_is_not_run(void **state)
+{
+	char top[] = "/tmp/previewd-launch-XXXXXX";
+	scoped(freep) char *claude = NULL, *file = NULL, *here = NULL;
+	const uid_t rows[][3] = {
+		/* the file's, the folder's, whether it is taken */
+		{ 0, 0, 1 }, { 4711, 0, 0 }, { 0, 4711, 1 }, { 4711, 4711, 1 }, { 4712, 4711, 0 },
+	};
+
+	(void)state;
+	if (geteuid() != 0)
+		skip(); /* nobody else can give a file to another */
+	assert_non_null(mkdtemp(top));
+	claude = xasprintf("%s/.claude", top);
+	file = xasprintf("%s/launch.json", claude);
+	here = xasprintf("%s/here", top);
+	assert_int_equal(make_directory_at(AT_FDCWD, claude), 0);
+	assert_int_equal(make_directory_at(AT_FDCWD, here), 0);
+	assert_int_equal(write_file_at(AT_FDCWD, file, "{}", 2, 0644), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		scoped(launch_file_done) struct launch_file f = { 0 };
+		scoped(problem_done) struct problem problem = { 0 };
+
+		assert_int_equal(chown(file, rows[i][0], (gid_t)-1), 0);
+		assert_int_equal(chown(here, rows[i][1], (gid_t)-1), 0);
+		assert_int_equal(launch_find(here, &f, &problem), rows[i][2] ? 1 : -1);
+	}
+	assert_int_equal(remove_tree_at(AT_FDCWD, top), 0);
+}
+
 static void a_configuration_is_a_command_with_its_place(void **state)
 {
 	/* clang-format off */
@@ -108,6 +145,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(comments_and_last_commas_become_blanks),
+		cmocka_unit_test(a_file_that_somebody_else_put_above_is_not_run),
 		cmocka_unit_test(a_configuration_is_a_command_with_its_place),
 	};
 
