@@ -129,7 +129,7 @@ static void add_attached(struct fault *reterr, const struct user *user, const st
 		for (const struct slot *slot = s->slots; slot; slot = slot->next) {
 			cJSON *one;
 
-			if (!slot->current)
+			if (!slot->current || slot->bundled)
 				continue;
 			one = cJSON_CreateObject();
 			json_add_string(one, "session_id", s->session_id);
@@ -147,25 +147,26 @@ int limits_check(const struct registry *reg, const struct session *s, const stru
 {
 	unsigned per_session = reg->settings->limits_per_session;
 	unsigned per_user = reg->settings->limits_per_user;
+	const struct slot *slot = s ? slot_find(s, name) : NULL;
 
-	if (s && slot_find(s, name))
+	if (slot && !slot->bundled)
 		return 0; /* replacing takes no place */
 
-	if (s && s->n_slots >= per_session) {
+	if (s && s->n_slots - s->n_bundled >= per_session) {
 		metric_inc(METRIC_LIMIT_REFUSALS);
 		fault_set(reterr, FAULT_SESSION_LIMIT,
 			  "session '%s' has %zu previews, as many as it may; detach one of them "
 			  "first, or attach under one of their names to replace it",
-			  s->session_id, s->n_slots);
+			  s->session_id, s->n_slots - s->n_bundled);
 		add_attached(reterr, NULL, s, per_session);
 		return -EDQUOT;
 	}
-	if (user && user->n_slots >= per_user) {
+	if (user && user->n_slots - user->n_bundled >= per_user) {
 		metric_inc(METRIC_LIMIT_REFUSALS);
 		fault_set(reterr, FAULT_USER_LIMIT,
 			  "user '%s' has %zu previews over all sessions, as many as allowed; "
 			  "detach one of them first",
-			  user->user_id, user->n_slots);
+			  user->user_id, user->n_slots - user->n_bundled);
 		add_attached(reterr, user, NULL, per_user);
 		return -EDQUOT;
 	}
@@ -355,6 +356,7 @@ static int commit(struct registry_op *op, struct fault *reterr)
 	op->slot = slot_find(s, op->attach.name);
 	if (!op->slot)
 		op->slot = slot_make(s, op->attach.name);
+	slot_set_bundled(op->slot, false);
 	op->slot->pending++;
 	op->slot->version++;
 	op->slot->will_exist = true;

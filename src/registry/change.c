@@ -69,6 +69,8 @@ static void add_hint(struct registry *reg, const struct attachment *a, cJSON *do
 {
 	scoped(freep) char *hint = NULL;
 
+	if (attachment_is_bundled(a))
+		return; /* nobody is to end what the operator installed */
 	if (attachment_is_published(a)) {
 		json_add_string(document, "hint",
 				"the page is still served; take it off the air with "

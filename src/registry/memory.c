@@ -141,6 +141,7 @@ void session_free(struct registry *reg, struct session *s)
 	DL_FOREACH_SAFE(s->slots, slot, tmp)
 	{
 		attachment_free(reg, slot->current);
+		slot_set_bundled(slot, false);
 		u->n_slots--;
 		free(slot->name);
 		free(slot);
@@ -273,6 +274,14 @@ void session_will_have(struct session *s, const char *workdir, int64_t workdir_u
 	put_record(s, 0, batch);
 }
 
+static void tell_made(struct registry *reg, const struct session *s)
+{
+	const struct session_ref ref = { s->app_id, s->session_id };
+
+	if (reg->on_session_made)
+		reg->on_session_made(&ref, reg->on_session_made_arg);
+}
+
 void session_settle(struct registry *reg, struct session *s, int result, bool makes_live)
 {
 	s->pending--;
@@ -282,11 +291,13 @@ void session_settle(struct registry *reg, struct session *s, int result, bool ma
 	} else if (!s->durable) {
 		s->durable = true;
 		metric_inc(METRIC_SESSIONS);
+		tell_made(reg, s);
 	} else if (s->ended_at) {
 		s->ended_at = 0;
 		DL_DELETE2(s->user->ended, s, ended_prev, ended_next);
 		metric_inc(METRIC_SESSIONS);
 		metric_add(METRIC_SESSIONS_ENDED, -1);
+		tell_made(reg, s);
 	}
 
 	if (s->pending > 0)
@@ -332,6 +343,17 @@ struct slot *slot_make(struct session *s, const char *name)
 	return slot;
 }
 
+void slot_set_bundled(struct slot *slot, bool bundled)
+{
+	struct session *s = slot->session;
+
+	if (slot->bundled == bundled)
+		return;
+	slot->bundled = bundled;
+	s->n_bundled += bundled ? 1 : -1;
+	s->user->n_bundled += bundled ? 1 : -1;
+}
+
 void slot_to_end(struct slot *slot)
 {
 	DL_DELETE(slot->session->slots, slot);
@@ -349,6 +371,7 @@ void slot_settle(struct slot *slot)
 	slot_is_quiet(slot);
 	slot->will_exist = slot->current != NULL;
 	slot->will_be_pinned = slot->current && slot->current->record->pinned;
+	slot_set_bundled(slot, slot->current && attachment_is_bundled(slot->current));
 	if (slot->current)
 		return;
 	DL_DELETE(s->slots, slot);
@@ -389,10 +412,20 @@ bool attachment_is_published(const struct attachment *a)
 	return strcmp(a->record->type, "published") == 0;
 }
 
+bool attachment_is_bundled(const struct attachment *a)
+{
+	return strcmp(a->record->type, "bundled") == 0;
+}
+
+bool attachment_is_page(const struct attachment *a)
+{
+	return attachment_is_published(a) || attachment_is_bundled(a);
+}
+
 void attachment_begin(struct registry *reg, struct attachment *a, enum clock_cause cause)
 {
 	clock_reset(reg, a, cause);
-	if (attachment_is_published(a)) {
+	if (attachment_is_page(a)) {
 		a->presence = PRESENCE_UP; /* previewd itself serves it */
 		return;
 	}
@@ -462,6 +495,7 @@ static int on_attachment(const void *r, void *arg)
 	slot->current = attachment_new_take(reg, record_copy(RECORD_KIND_ATTACHMENT, record));
 	slot->current->slot = slot;
 	slot->will_be_pinned = record->pinned != 0;
+	slot_set_bundled(slot, attachment_is_bundled(slot->current));
 	attachment_begin(reg, slot->current, CLOCK_START);
 	metric_inc(METRIC_ATTACHMENTS);
 	return 0;

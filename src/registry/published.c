@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Attachments of published pages.  They have no server: nothing is probed, watched or reaped. Their
- * place is held while the page is switched on disk, so that a page that went on the air is never
- * refused by a limit afterwards.
+ * Attachments of pages, published ones and those that come with an app.  They have no server:
+ * nothing is probed, watched or reaped.  A published one's place is held while the page is switched
+ * on disk, so that a page that went on the air is never refused by a limit afterwards.
  */
 #include <errno.h>
 #include <string.h>
@@ -31,12 +31,30 @@ struct registry_place {
 	unsigned generation;
 };
 
+static struct registry_place *place_new(struct registry *reg, struct session *s, const char *name,
+					bool bundled)
+{
+	struct registry_place *place = xcalloc(1, sizeof(*place));
+	struct slot *slot = slot_find(s, name);
+
+	if (!slot)
+		slot = slot_make(s, name);
+	slot_set_bundled(slot, bundled);
+	session_begin(s);
+	slot->pending++;
+	slot->version++;
+	slot->will_exist = true;
+
+	place->reg = reg;
+	place->slot = slot;
+	place->generation = s->generation;
+	return place;
+}
+
 int registry_place_take(struct registry *reg, const struct session_ref *ref, const char *name,
 			struct registry_place **ret, struct fault *reterr)
 {
 	struct session *s = session_find(reg, ref->session_id);
-	struct registry_place *place;
-	struct slot *slot;
 	int r = registry_refuses_changes(reg, reterr);
 
 	if (r < 0)
@@ -48,19 +66,7 @@ int registry_place_take(struct registry *reg, const struct session_ref *ref, con
 	if (r < 0)
 		return r;
 
-	slot = slot_find(s, name);
-	if (!slot)
-		slot = slot_make(s, name);
-	session_begin(s);
-	slot->pending++;
-	slot->version++;
-	slot->will_exist = true;
-
-	place = xcalloc(1, sizeof(*place));
-	place->reg = reg;
-	place->slot = slot;
-	place->generation = s->generation;
-	*ret = place;
+	*ret = place_new(reg, s, name, false);
 	return 0;
 }
 
@@ -77,13 +83,14 @@ struct registry_place *registry_place_free(struct registry_place *place)
 	return NULL;
 }
 
-static struct record_attachment *record_of(const struct slot *slot, const char *label,
+static struct record_attachment *record_of(const struct slot *slot, const char *type,
+					   const char *label,
 					   const struct publish_attachment *attachment)
 {
 	const struct record_attachment record = {
 		.session_id = slot->session->session_id,
 		.name = slot->name,
-		.type = "published",
+		.type = type,
 		.scheme = "",
 		.host = "",
 		.path = "",
@@ -110,10 +117,10 @@ static struct registry_op *refuse(struct registry_op *op, struct registry_place 
 	return op;
 }
 
-struct registry_op *registry_publish_consume(struct registry_place *place,
-					     const struct publish_attachment *attachment,
-					     struct store_batch *batch, registry_done_fn *done,
-					     void *arg)
+static struct registry_op *fill_consume(struct registry_place *place, const char *type,
+					const struct publish_attachment *attachment,
+					struct store_batch *batch, registry_done_fn *done,
+					void *arg)
 {
 	scoped(store_batch_freep) struct store_batch *owned = batch ? batch : store_batch_new();
 	struct registry *reg = place->reg;
@@ -127,7 +134,7 @@ struct registry_op *registry_publish_consume(struct registry_place *place,
 	if (place->generation != s->generation)
 		return refuse(op, place);
 	label = label_for(s, slot->name);
-	record = record_of(slot, label, attachment);
+	record = record_of(slot, type, label, attachment);
 	store_put(owned, RECORD_KIND_ATTACHMENT, record);
 	op->attachment = attachment_new_take(reg, record);
 	op->attachment->slot = slot;
@@ -137,6 +144,29 @@ struct registry_op *registry_publish_consume(struct registry_place *place,
 	bus_prepare(reg->deps.bus, s->session_id);
 	op_commit(op, STEAL(owned), on_attached);
 	return op;
+}
+
+struct registry_op *registry_publish_consume(struct registry_place *place,
+					     const struct publish_attachment *attachment,
+					     struct store_batch *batch, registry_done_fn *done,
+					     void *arg)
+{
+	return fill_consume(place, "published", attachment, batch, done, arg);
+}
+
+struct registry_op *registry_bundle(struct registry *reg, const struct session_ref *ref,
+				    const char *name, const char *url, registry_done_fn *done,
+				    void *arg)
+{
+	struct session *s = session_find(reg, ref->session_id);
+	struct publish_attachment attachment = { .url = url };
+
+	if (registry_refuses_changes(reg, NULL) < 0 || !s || !s->durable || s->ended_at ||
+	    !s->will_live || s->ending || strcmp(s->app_id, ref->app_id) != 0 || slot_find(s, name))
+		return NULL;
+	/* It is what there is to see until the agent has something: it takes nothing's place. */
+	attachment.focus = s->n_slots == 0;
+	return fill_consume(place_new(reg, s, name, true), "bundled", &attachment, NULL, done, arg);
 }
 
 struct registry_op *registry_unpublish(struct registry *reg, const struct session_ref *ref,

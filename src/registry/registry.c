@@ -99,6 +99,12 @@ void registry_forbid_port(struct registry *reg, uint16_t port)
 		reg->forbidden_ports[reg->n_forbidden_ports++] = port;
 }
 
+void registry_on_session_made(struct registry *reg, registry_made_fn *fn, void *arg)
+{
+	reg->on_session_made = fn;
+	reg->on_session_made_arg = arg;
+}
+
 void registry_on_session_ended(struct registry *reg, registry_ended_fn *fn, void *arg)
 {
 	reg->on_session_ended = fn;

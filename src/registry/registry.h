@@ -168,6 +168,11 @@ struct registry_op *registry_hold(struct registry *reg, struct principal *princi
 int registry_holds(struct registry *reg, const struct principal *principal,
 		   const struct session_ref *ref, cJSON **ret, struct fault *reterr) must_use;
 
+/* Hears of each session that was made or came back, once the store has it.  It may begin what comes
+ * later; the session's other events go out behind it. */
+typedef void registry_made_fn(const struct session_ref *ref, void *arg);
+void registry_on_session_made(struct registry *reg, registry_made_fn *fn, void *arg);
+
 /* Hears of each session that has ended, once the store has it, in the same step of the loop. */
 typedef void registry_ended_fn(const char *session_id, void *arg);
 void registry_on_session_ended(struct registry *reg, registry_ended_fn *fn, void *arg);
@@ -250,6 +255,14 @@ struct registry_op *registry_unpublish(struct registry *reg, const struct sessio
 /* At start and reload: what its page really has.  Tells nobody, for nobody listens yet. */
 void registry_published_is(struct registry *reg, const char *session_id, const char *name,
 			   const char *url, const char *release_id);
+
+/*
+ * What comes with the app: attached under the name where the session lives and has nothing of that
+ * name, else NULL.  The limits don't count it, for nobody asked for it: its place is one more.
+ */
+struct registry_op *registry_bundle(struct registry *reg, const struct session_ref *ref,
+				    const char *name, const char *url, registry_done_fn *done,
+				    void *arg);
 
 /* The session's project directory and by whose rights it was named, a uid or -1.  Borrowed. */
 bool registry_session_workdir(struct registry *reg, const char *session_id,

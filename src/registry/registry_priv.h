@@ -24,7 +24,8 @@
 
 struct user {
 	char *user_id;
-	size_t n_slots;           /* what limits.per_user counts */
+	size_t n_slots; /* but for those, what limits.per_user counts */
+	size_t n_bundled;
 	size_t n_sessions;        /* living and ended */
 	size_t n_holds;           /* what limits.holds_per_user counts */
 	size_t n_forgetting;      /* of them, those that the store is being told to forget */
@@ -51,7 +52,8 @@ struct session {
 	unsigned generation; /* grows at each end: what began before an end doesn't outlive it */
 	bool ending;         /* its tasks are being ended: nothing new begins */
 	struct slot *slots;
-	size_t n_slots; /* what limits.per_session counts */
+	size_t n_slots;   /* but for those, what limits.per_session counts */
+	size_t n_bundled; /* slots that are */
 	struct hold *holds;
 	struct timer *grace; /* runs while it was held and is no longer; NULL before */
 	usec_t grace_ends;   /* realtime; 0: it doesn't run */
@@ -69,6 +71,7 @@ struct slot {
 	unsigned version; /* grows with each attachment that is handed to the store */
 	bool will_exist;
 	bool will_be_pinned;
+	bool bundled;                /* with the app, and no more than that: no limit counts it */
 	struct registry_op *waiting; /* until nothing is on its way */
 	struct slot *prev, *next;
 };
@@ -159,6 +162,8 @@ struct registry {
 	struct registry_op *turns; /* of those, who goes on in the loop's next step, in order */
 	struct timer *turn_timer;
 	bool draining;
+	registry_made_fn *on_session_made;
+	void *on_session_made_arg;
 	registry_ended_fn *on_session_ended;
 	void *on_session_ended_arg;
 
@@ -315,6 +320,7 @@ void session_free(struct registry *reg, struct session *s);
 
 struct slot *slot_find(const struct session *s, const char *name);
 struct slot *slot_make(struct session *s, const char *name);
+void slot_set_bundled(struct slot *slot, bool bundled);
 void slot_to_end(struct slot *slot); /* the session's list is in the order of attaching */
 void slot_settle(struct slot *slot); /* frees it when nothing is there or on its way */
 
@@ -394,8 +400,10 @@ int limits_check(const struct registry *reg, const struct session *s, const stru
 char *label_for(const struct session *s, const char *name);
 void on_attached(struct registry_op *op, int result); /* an op_apply_fn */
 
-/* Whether it has no server, only files: a published one. */
+/* Whether it has no server, only files: a published one, or one that comes with the app. */
+bool attachment_is_page(const struct attachment *a);
 bool attachment_is_published(const struct attachment *a);
+bool attachment_is_bundled(const struct attachment *a);
 
 /* Whether an attachment of the session other than `except` names the task. */
 bool task_is_named(const struct session *s, const char *task_id, const struct attachment *except);

@@ -9,10 +9,10 @@
 #include "base/mem.h"
 #include "registry/registry_priv.h"
 
-/* Where its server is, which a published one doesn't have. */
+/* Where its server is, which a page of files doesn't have. */
 static void add_address(cJSON *j, const struct attachment *a)
 {
-	if (attachment_is_published(a)) {
+	if (attachment_is_page(a)) {
 		cJSON_AddNullToObject(j, "host");
 		cJSON_AddNullToObject(j, "port");
 		return;
@@ -86,7 +86,7 @@ cJSON *attachment_view(struct registry *reg, const struct attachment *a)
 	json_add_string(j, "name", r->name);
 	json_add_string(j, "type", r->type);
 	json_add_string(j, "url", r->url);
-	json_add_string(j, "scheme", attachment_is_published(a) ? NULL : r->scheme);
+	json_add_string(j, "scheme", attachment_is_page(a) ? NULL : r->scheme);
 	add_address(j, a);
 	json_add_string(j, "path", r->path);
 	cJSON_AddBoolToObject(j, "focus", r->focus != 0);
@@ -103,7 +103,7 @@ cJSON *attachment_view(struct registry *reg, const struct attachment *a)
 	cJSON_AddBoolToObject(j, "warned", a->warned);
 	add_probe(j, a);
 	cJSON_AddItemToObject(j, "owner",
-			      attachment_is_published(a) ? cJSON_CreateNull() : owner_view(reg, a));
+			      attachment_is_page(a) ? cJSON_CreateNull() : owner_view(reg, a));
 	if (r->release_id)
 		json_add_string(j, "release_id", r->release_id);
 	return j;
@@ -337,7 +337,7 @@ int registry_lookup(struct registry *reg, const struct principal *principal,
 	json_add_string(j, "type", a->record->type);
 	json_add_string(j, "name", a->record->name);
 	json_add_string(j, "session_id", s->session_id);
-	if (!attachment_is_published(a))
+	if (!attachment_is_page(a))
 		add_address(j, a);
 	return 0;
 }
@@ -391,6 +391,7 @@ cJSON *registry_health(struct registry *reg)
 	cJSON *j = cJSON_CreateObject(), *by_type, *by_user, *limits;
 	const struct user *u;
 	uint64_t oldest_idle = 0, oldest_age = 0, n = 0, sessions = 0, users = 0, published = 0;
+	uint64_t bundled = 0;
 	usec_t now = clock_realtime();
 
 	json_add_string(j, "status", "ok");
@@ -415,7 +416,8 @@ cJSON *registry_health(struct registry *reg)
 							USEC_PER_SEC
 					      : 0;
 				published += attachment_is_published(a);
-				if (!attachment_is_published(a) && idle > oldest_idle)
+				bundled += attachment_is_bundled(a);
+				if (!attachment_is_page(a) && idle > oldest_idle)
 					oldest_idle = idle;
 				oldest_age = age > oldest_age ? age : oldest_age;
 			}
@@ -427,8 +429,9 @@ cJSON *registry_health(struct registry *reg)
 
 	json_add_u64(j, "count", n);
 	by_type = cJSON_AddObjectToObject(j, "by_type");
-	json_add_u64(by_type, "proxy", n - published);
+	json_add_u64(by_type, "proxy", n - published - bundled);
 	json_add_u64(by_type, "published", published);
+	json_add_u64(by_type, "bundled", bundled);
 	json_add_u64(j, "user_count", users);
 	cJSON_AddItemToObject(j, "by_user", by_user);
 	json_add_u64(j, "session_count", sessions);

@@ -94,8 +94,11 @@ static void say(cJSON *list, char *sentence_consume)
 static void say_what_is_seen(const struct registry *reg, const struct attachment *a, size_t n,
 			     cJSON *list)
 {
-	if (attachment_is_published(a)) {
-		say(list, xstrdup("It is a published page: previewd serves its files itself."));
+	if (attachment_is_page(a)) {
+		say(list,
+		    xstrdup(attachment_is_bundled(a)
+				    ? "It comes with the app: previewd serves its files itself."
+				    : "It is a published page: previewd serves its files itself."));
 		return;
 	}
 	if (!a->watch && !reg->deps.sockdiag) {
@@ -166,7 +169,7 @@ int registry_why(struct registry *reg, const struct principal *principal,
 	json_add_string(j, "name", a->record->name);
 	json_add_string(j, "type", a->record->type);
 	json_add_string(j, "url", a->record->url);
-	if (attachment_is_published(a))
+	if (attachment_is_page(a))
 		cJSON_AddNullToObject(j, "port");
 	else
 		json_add_u64(j, "port", (uint64_t)a->record->port);

@@ -275,7 +275,7 @@ test("/health/web_preview counts by type and user", async (t) => {
 	const { json } = await d.admin.get("/health/web_preview");
 	assert.equal(json.status, "ok");
 	assert.equal(json.count, 3);
-	assert.deepEqual(json.by_type, { proxy: 3, published: 0 });
+	assert.deepEqual(json.by_type, { proxy: 3, published: 0, bundled: 0 });
 	assert.deepEqual(json.by_user, { ada: 2, bob: 1 });
 	assert.equal(json.session_count, 2);
 	assert.deepEqual(json.limits, { per_session: 5, per_user: 20 });

@@ -246,6 +246,76 @@ static void replacing_is_free_of_the_limits(void **state)
 	assert_attached(w, w->ann, "s1", "a b c d e ");
 }
 
+static enum fault_code bundle(struct world *w, const char *session_id)
+{
+	struct session_ref ref = ref_of(session_id);
+	struct answer a = { 0 };
+
+	a.op = registry_bundle(w->reg, &ref, "bundled", "/api/apps/shop/web-static/", on_answer,
+			       &a);
+	return a.op ? finish(w, &a) : FAULT_SESSION_NOT_FOUND;
+}
+
+static void what_comes_with_the_app_is_counted_by_no_limit(void **state)
+{
+	struct world *w = *state;
+
+	w->settings->limits_per_user = 5;
+	assert_int_equal(bundle(w, "s1"), FAULT_SESSION_NOT_FOUND);
+	put(w, w->ann, "s1", NULL, NULL);
+	assert_int_equal(bundle(w, "s1"), FAULT_NONE);
+	assert_int_equal(bundle(w, "s1"), FAULT_SESSION_NOT_FOUND); /* there is one */
+	fill(w, w->ann, "s1", 5000);
+	assert_attached(w, w->ann, "s1", "bundled a b c d e ");
+	assert_int_equal(attach(w, w->ann, "s1", "bundled", 5100), FAULT_SESSION_LIMIT);
+	restart(w);
+	assert_int_equal(attach(w, w->ann, "s1", "bundled", 5100), FAULT_SESSION_LIMIT);
+	detach(w, w->ann, "s1", "a");
+	assert_int_equal(attach(w, w->ann, "s1", "bundled", 5100), FAULT_NONE);
+	assert_int_equal(attach(w, w->ann, "s1", "a", 5000), FAULT_SESSION_LIMIT);
+	end(w, w->ann, "s1");
+	assert_int_equal(bundle(w, "s1"), FAULT_SESSION_NOT_FOUND);
+}
+
+static void one_that_was_not_replaced_is_counted_by_no_limit_again(void **state)
+{
+	struct world *w = *state;
+	struct answer a = { 0 };
+
+	w->settings->limits_per_user = 1;
+	put(w, w->ann, "s1", NULL, NULL);
+	assert_int_equal(bundle(w, "s1"), FAULT_NONE);
+	w->gate->shut = true;
+	attach_start(w, w->ann, "s1", "bundled", 5000, &a);
+	wait_held(w, 1);
+	assert_int_equal(attach(w, w->ann, "s2", "web", 5001), FAULT_USER_LIMIT);
+	gate_let(w->gate, -ENOSPC);
+	assert_int_equal(finish(w, &a), FAULT_STORE_UNAVAILABLE);
+	gate_open(w->gate);
+	assert_int_equal(attach(w, w->ann, "s2", "web", 5001), FAULT_NONE);
+	assert_attached(w, w->ann, "s1", "bundled ");
+}
+
+static void note_made(const struct session_ref *ref, void *arg)
+{
+	strbuf_printf(arg, "%s/%s ", ref->app_id, ref->session_id);
+}
+
+static void each_session_that_is_made_or_comes_back_is_told_of(void **state)
+{
+	struct world *w = *state;
+	scoped(strbuf_done) struct strbuf made = strbuf_init(STRBUF_UNLIMITED);
+
+	registry_on_session_made(w->reg, note_made, &made);
+	put(w, w->ann, "s1", NULL, NULL);
+	put(w, w->ann, "s1", NULL, NULL);
+	attach(w, w->ann, "s2", "web", 5000);
+	assert_string_equal(strbuf_str(&made), "shop/s1 shop/s2 ");
+	end(w, w->ann, "s1");
+	put(w, w->ann, "s1", NULL, NULL);
+	assert_string_equal(strbuf_str(&made), "shop/s1 shop/s2 shop/s1 ");
+}
+
 static void failed_attaches_take_no_place(void **state)
 {
 	struct world *w = *state;
@@ -1183,6 +1253,9 @@ int main(void)
 		test(a_user_has_twenty_over_all_sessions),
 		test(the_refusal_lists_what_is_attached),
 		test(replacing_is_free_of_the_limits),
+		test(what_comes_with_the_app_is_counted_by_no_limit),
+		test(one_that_was_not_replaced_is_counted_by_no_limit_again),
+		test(each_session_that_is_made_or_comes_back_is_told_of),
 		test(failed_attaches_take_no_place),
 		test(anothers_port_is_taken_also_while_on_its_way),
 		test(a_port_whose_attach_failed_is_free),
