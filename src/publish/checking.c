@@ -14,16 +14,15 @@
 
 #define OPEN_DIRECTORY (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
-struct checking *checking_new(const struct page *page, const char *base)
+struct checking *checking_new_at(int root_fd, const char *session_id, const char *name,
+				 const char *base, const struct settings *settings)
 {
-	const struct publisher *p = page->shelf->publisher;
-	const struct settings *settings = p->settings;
 	struct checking *c = xcalloc(1, sizeof(*c));
 
-	c->state_fd = p->state_fd;
-	c->published_fd = p->published_fd;
-	c->session_id = xstrdup(page->shelf->session_id);
-	c->name = xstrdup(page->name);
+	c->state_fd = -1;
+	c->published_fd = root_fd;
+	c->session_id = xstrdup(session_id);
+	c->name = xstrdup(name);
 	c->base = xstrdup_null(base);
 	c->limits = (struct output_limits){
 		.files = settings->publish_files_max,
@@ -32,6 +31,16 @@ struct checking *checking_new(const struct page *page, const char *base)
 		.depth = DEPTH_MAX,
 	};
 	c->source_fd = c->place_fd = c->target_fd = -1;
+	return c;
+}
+
+struct checking *checking_new(const struct page *page, const char *base)
+{
+	const struct publisher *p = page->shelf->publisher;
+	struct checking *c = checking_new_at(p->published_fd, page->shelf->session_id, page->name,
+					     base, p->settings);
+
+	c->state_fd = p->state_fd;
 	return c;
 }
 

@@ -4,6 +4,7 @@ libpreviewd_a_SOURCES += \
 	%reldir%/buildreads.c \
 	%reldir%/builds.c \
 	%reldir%/buildview.c \
+	%reldir%/bundles.c %reldir%/bundles.h %reldir%/bundles_priv.h \
 	%reldir%/checking.c \
 	%reldir%/commands.c \
 	%reldir%/compress.c %reldir%/compress.h \
@@ -18,6 +19,7 @@ libpreviewd_a_SOURCES += \
 	%reldir%/package.c %reldir%/package.h \
 	%reldir%/pages.c \
 	%reldir%/publisher.c %reldir%/publisher.h %reldir%/publisher_priv.h \
+	%reldir%/refreshing.c \
 	%reldir%/release.c %reldir%/release.h \
 	%reldir%/rewrite.c %reldir%/rewrite.h \
 	%reldir%/rotate.c \
@@ -54,3 +56,4 @@ UNIT_TESTS += tests/unit/test_publish_detect tests/unit/test_publish_node \
 EXTRA_DIST += tests/unit/publish_tree.h
 UNIT_TESTS += tests/unit/test_publisher tests/unit/test_release
 UNIT_TESTS += tests/unit/test_publisher tests/unit/test_pages tests/unit/test_release
+UNIT_TESTS += tests/unit/test_bundles tests/unit/test_publisher tests/unit/test_release

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "base/cleanup.h"
 #include "publish/output.h"
@@ -16,6 +17,7 @@ struct output_file {
 	uint64_t size;
 	dev_t device;
 	ino_t inode;
+	struct timespec changed; /* its ctime: what nobody can set */
 	nlink_t links;
 };
 

@@ -384,6 +384,9 @@ struct checking {
 	struct fault fault;
 };
 struct checking *checking_new(const struct page *page, const char *base);
+/* Of a place beneath another root than the pages'. */
+struct checking *checking_new_at(int root_fd, const char *session_id, const char *name,
+				 const char *base, const struct settings *settings);
 int checking_work(void *checking);
 struct checking *checking_take_over(struct checking *from);
 int finishing_work(void *checking);

@@ -264,6 +264,7 @@ static int add_file(struct walk *w, const char *path, const struct stat *st, boo
 		.size = size,
 		.device = st->st_dev,
 		.inode = st->st_ino,
+		.changed = st->st_ctim,
 		.links = st->st_nlink,
 	};
 	l->bytes += size;
