@@ -30,6 +30,7 @@ struct api_deps {
 	struct canvas *canvas;
 	struct sockdiag *sockdiag; /* NULL where the kernel has none */
 	struct publisher *publisher;
+	struct bundles *bundles;
 };
 
 int api_new(const struct api_deps *deps, const struct settings *settings, struct api **ret,

@@ -69,7 +69,7 @@ struct api {
 	struct figures *figures;
 	char *public_origin; /* of server.public_base_url: "https://preview.example.org", or NULL */
 	/* published.c: fields of every answer, and the two ends of a host of a page's own */
-	char *page_fields, *own_host_fields;
+	char *page_fields, *bundle_fields, *own_host_fields;
 	char *label_prefix, *label_suffix;
 	struct bytes *openapi;
 	struct stream *streams;
@@ -195,7 +195,8 @@ int streams_admit(const struct api *api, struct fault *reterr) must_use;
 void streams_end(struct api *api);
 void streams_on_token_revoked(struct api *api, const char *token_id);
 
-/* published.c: whether the request is for a published page; it is answered then. */
+/* published.c: whether the request is for a page, a published one or one that comes with an app;
+ * it is answered then. */
 bool published_request(struct api *api, struct http_request *req);
 int published_check(const struct settings *settings, struct fault *reterr) must_use;
 void published_reload(struct api *api);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Published pages, to whoever knows where they are.
+ * Published pages, and those that come with an app, to whoever knows where they are.
  *
  * Agents wrote them, and they stand on the app's origin: without more, a page's script could do
  * what its visitor may do there.  So every answer, errors and redirects among them, puts the page
@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "base/strbuf.h"
 #include "http/chars.h"
+#include "publish/bundles.h"
 #include "publish/publisher.h"
 
 #define SANDBOX      "sandbox allow-scripts allow-forms allow-popups allow-modals allow-downloads; "
@@ -61,12 +62,25 @@ static void add_ancestors(struct strbuf *b, char *const *ancestors)
 	}
 }
 
-/* On the app's origin, or a host of its own. */
-static char *fields_of(const struct api *api, bool own_host)
+static bool pages_are_apart(const struct settings *settings)
+{
+	return settings->publish_isolation != ISOLATION_TRUSTED;
+}
+
+/* Who wrote what comes with an app is who installed it; still, it is no more trusted unasked. */
+static bool bundles_are_apart(const struct settings *settings)
+{
+	enum { AS_PAGES, SANDBOXED, TRUSTED };
+
+	return settings->apps_isolation == AS_PAGES ? pages_are_apart(settings)
+						    : settings->apps_isolation == SANDBOXED;
+}
+
+/* On the app's origin, in a sandbox or not, or on a host of its own. */
+static char *fields_of(const struct api *api, bool sandbox, bool own_host)
 {
 	const struct settings *settings = api->settings;
 	struct strbuf b = strbuf_init(STRBUF_UNLIMITED);
-	bool sandbox = !own_host && settings->publish_isolation != ISOLATION_TRUSTED;
 
 	strbuf_puts(&b, "Content-Security-Policy: ");
 	if (sandbox)
@@ -105,14 +119,16 @@ static void read_template(struct api *api)
 void published_reload(struct api *api)
 {
 	published_end(api);
-	api->page_fields = fields_of(api, false);
-	api->own_host_fields = fields_of(api, true);
+	api->page_fields = fields_of(api, pages_are_apart(api->settings), false);
+	api->bundle_fields = fields_of(api, bundles_are_apart(api->settings), false);
+	api->own_host_fields = fields_of(api, false, true);
 	read_template(api);
 }
 
 void published_end(struct api *api)
 {
 	free(STEAL(api->page_fields));
+	free(STEAL(api->bundle_fields));
 	free(STEAL(api->own_host_fields));
 	free(STEAL(api->label_prefix));
 	free(STEAL(api->label_suffix));
@@ -144,13 +160,14 @@ static char *label_of(const struct api *api, const struct http_request *req)
 	return strchr(host, '.') ? NULL : STEAL(host);
 }
 
-/* "/api/apps/APP/sessions/SESSION/published[/…]", and what of it names the page. */
+/* "/api/apps/APP/sessions/SESSION/published[/…]" or "/api/apps/APP/web-static[/…]", and what of it
+ * names the page. */
 struct address {
 	char app_id[ID_LENGTH_MAX + 1];
-	char session_id[ID_LENGTH_MAX + 1];
-	char name[ID_LENGTH_MAX + 1];  /* "published", or of "@NAME" */
-	char token[ID_LENGTH_MAX + 1]; /* "", or of "~TOKEN" */
-	const char *rest;              /* behind the slash; NULL where that is missing */
+	char session_id[ID_LENGTH_MAX + 1]; /* "": what comes with the app */
+	char name[ID_LENGTH_MAX + 1];       /* "published", or of "@NAME" */
+	char token[ID_LENGTH_MAX + 1];      /* "", or of "~TOKEN" */
+	const char *rest;                   /* behind the slash; NULL where that is missing */
 };
 
 static bool take(const char **at, const char *literal)
@@ -191,8 +208,13 @@ static bool read_address(const char *path, struct address *ret)
 {
 	*ret = (struct address){ .name = DEFAULT_NAME };
 
-	if (!take(&path, "/api/apps/") || !take_id(&path, ret->app_id) ||
-	    !take(&path, "/sessions/") || !take_id(&path, ret->session_id) ||
+	if (!take(&path, "/api/apps/") || !take_id(&path, ret->app_id))
+		return false;
+	if (take(&path, "/web-static")) {
+		ret->rest = *path ? path + 1 : NULL;
+		return !*path || *path == '/';
+	}
+	if (!take(&path, "/sessions/") || !take_id(&path, ret->session_id) ||
 	    !take(&path, "/published") || (*path && *path != '/'))
 		return false;
 	if (take(&path, "/@") || take(&path, "/%40")) {
@@ -214,6 +236,7 @@ struct visit {
 	struct api *api;
 	struct http_request *req;
 	struct site_op *op;
+	struct bundle_op *bundle_op;
 	const char *rest;
 	bool is_private;
 	char prefix[]; /* of the path, up to `rest` */
@@ -228,6 +251,7 @@ static void say(struct http_request *req, int status, const char *text)
 static void visit_free(struct visit *v)
 {
 	site_op_free(v->op);
+	bundle_op_free(v->bundle_op);
 	free(v);
 }
 
@@ -319,13 +343,33 @@ static void add_slash(struct http_request *req)
 	say(req, 301, "Moved Permanently\n");
 }
 
+static void visit_bundle(struct api *api, struct http_request *req, const struct address *address)
+{
+	struct bundle_op *op;
+	struct visit *v;
+
+	http_response_fields(req, api->bundle_fields, strlen(api->bundle_fields));
+	if (answer_at_once(req, bundles_are_apart(api->settings)))
+		return;
+	if (!address->rest) {
+		add_slash(req);
+		return;
+	}
+	v = visit_new(api, req, address->rest);
+	op = bundles_site(api->deps.bundles, address->app_id, on_site, v);
+	if (!op)
+		return; /* it is answered, and `v` gone */
+	v->bundle_op = op;
+	http_request_on_gone(req, on_gone, v);
+}
+
 static void visit_path(struct api *api, struct http_request *req, const struct address *address)
 {
 	const struct session_ref ref = { address->app_id, address->session_id };
 	struct visit *v;
 
 	http_response_fields(req, api->page_fields, strlen(api->page_fields));
-	if (answer_at_once(req, api->settings->publish_isolation != ISOLATION_TRUSTED))
+	if (answer_at_once(req, pages_are_apart(api->settings)))
 		return;
 	if (!address->rest) {
 		add_slash(req);
@@ -377,6 +421,8 @@ bool published_request(struct api *api, struct http_request *req)
 		return false;
 	if (guard_host(api, req, &fault) < 0)
 		api_refuse(req, &fault);
+	else if (!*address.session_id)
+		visit_bundle(api, req, &address);
 	else
 		visit_path(api, req, &address);
 	return true;
@@ -389,4 +435,9 @@ void route_published(struct call *call)
 
 	fault_set(&fault, FAULT_NOT_PUBLISHED, "nothing is published here");
 	api_reply_fault(call, &fault);
+}
+
+void route_web_static(struct call *call)
+{
+	route_published(call);
 }

@@ -30,6 +30,7 @@
 #include "net/sockdiag.h"
 #include "proc/cgroup.h"
 #include "proc/reaper.h"
+#include "publish/bundles.h"
 #include "publish/publisher.h"
 #include "registry/registry.h"
 #include "store/store.h"
@@ -63,6 +64,7 @@ struct daemon {
 	struct canvas *canvas;
 	struct registry *registry;
 	struct publisher *publisher;
+	struct bundles *bundles;
 	struct api *api;
 	struct http_server *server;
 	char *socket_path; /* of the unix socket we made, to be removed */
@@ -181,6 +183,20 @@ static int publisher_open(struct daemon *d, struct fault *reterr)
 	return publisher_new(&deps, d->settings, &d->publisher, reterr);
 }
 
+static int bundles_open(struct daemon *d, struct fault *reterr)
+{
+	const struct bundles_deps deps = {
+		.loop = d->loop,
+		.registry = d->registry,
+		.state_dir = d->state_dir,
+	};
+	int r = bundles_new(&deps, d->settings, &d->bundles, reterr);
+
+	if (r >= 0)
+		registry_on_session_made(d->registry, bundles_session_made, d->bundles);
+	return r;
+}
+
 static int domain_new(struct daemon *d, struct fault *reterr)
 {
 	struct bus_settings bus_settings = {
@@ -235,7 +251,8 @@ static int domain_new(struct daemon *d, struct fault *reterr)
 	auth_set_session_lookup(d->auth, registry_session_lookup, d->registry);
 	tasks_on_exit(d->tasks, registry_task_exited, d->registry);
 	registry_on_session_ended(d->registry, on_session_ended, d);
-	return publisher_open(d, reterr);
+	r = publisher_open(d, reterr);
+	return r < 0 ? r : bundles_open(d, reterr);
 }
 
 /* A published page's token is a secret: what is behind it isn't said either. */
@@ -275,6 +292,7 @@ static int surface_new(struct daemon *d, struct fault *reterr)
 		.canvas = d->canvas,
 		.sockdiag = d->sockdiag,
 		.publisher = d->publisher,
+		.bundles = d->bundles,
 	};
 	int r = api_new(&deps, d->settings, &d->api, reterr);
 
@@ -446,6 +464,7 @@ static int take_over(struct daemon *d, const struct settings *settings, struct f
 		r = api_reload(d->api, settings, reterr);
 	if (r < 0)
 		return r;
+	bundles_reload(d->bundles, settings);
 	http_server_set(d->server, &http);
 	canvas_reload(d->canvas, settings);
 	bus_set_memory_max(d->bus, settings->events_memory_max);
@@ -586,6 +605,7 @@ struct daemon *daemon_free(struct daemon *d)
 	http_server_free(d->server);
 	api_free(d->api);
 	canvas_free(d->canvas);
+	bundles_free(d->bundles);
 	publisher_free(d->publisher);
 	d->store = store_free(d->store);
 	registry_free(d->registry);

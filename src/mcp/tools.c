@@ -18,7 +18,7 @@
 		"session_id": {"type": "string"}, \
 		"app_id": {"type": "string"}, \
 		"name": {"type": "string"}, \
-		"type": {"type": "string", "description": "proxy: a running server; published: a build."}, \
+		"type": {"type": "string", "description": "proxy: a running server; published: a build; bundled: comes with the app."}, \
 		"url": {"type": "string", "description": "What the user opens."}, \
 		"port": {"type": "integer"}, \
 		"path": {"type": "string"}, \

@@ -20,7 +20,7 @@ EXTRA_DIST += \
 	%reldir%/operations.test.mjs %reldir%/previewctl.test.mjs %reldir%/probe.test.mjs \
 	%reldir%/vite.test.mjs \
 	%reldir%/browser.mjs %reldir%/edge.test.mjs %reldir%/published.test.mjs %reldir%/publishing.mjs \
-	%reldir%/publish.test.mjs %reldir%/publish-frameworks.test.mjs \
+	%reldir%/bundled.test.mjs %reldir%/publish.test.mjs %reldir%/publish-frameworks.test.mjs \
 	tests/fixtures/hostile-page/attack.js tests/fixtures/hostile-page/index.html \
 	tests/fixtures/hostile-page/style.css tests/fixtures/hostile-page/worker.js \
 	tests/fixtures/activate.py tests/fixtures/deaf.py tests/fixtures/notified.py \
