@@ -42,7 +42,8 @@ struct bundle {
 	struct refresh *refresh; /* the job's */
 	struct bundle_op *waiting;
 	struct wish *wishes;
-	char *said; /* why it couldn't be shown the last time; NULL: it could */
+	bool answering; /* those that wait: it stays */
+	char *said;     /* why it couldn't be shown the last time; NULL: it could */
 	struct bundle *prev, *next;
 	UT_hash_handle hh;
 };
@@ -103,7 +104,7 @@ static bool too_many_are_known(const struct bundles *b)
 /* When nothing is open, wanted or under way, nor to be kept in mind. */
 static void bundle_settle(struct bundle *bundle)
 {
-	if (bundle->shown || bundle->job || bundle->waiting || bundle->wishes)
+	if (bundle->shown || bundle->job || bundle->waiting || bundle->wishes || bundle->answering)
 		return;
 	if (bundle->said && !too_many_are_known(bundle->bundles))
 		return;
@@ -189,6 +190,7 @@ struct bundle_op *bundle_op_free(struct bundle_op *op)
 /* All that wait; each may leave, or ask again. */
 static void answer_waiting(struct bundle *bundle)
 {
+	bundle->answering = true;
 	while (bundle->waiting) {
 		struct bundle_op *op = bundle->waiting;
 
@@ -199,6 +201,7 @@ static void answer_waiting(struct bundle *bundle)
 		else
 			refuse(op->done, op->arg);
 	}
+	bundle->answering = false;
 }
 
 static void grant_wishes(struct bundle *bundle)
@@ -374,8 +377,8 @@ void bundles_reload(struct bundles *b, const struct settings *settings)
 {
 	b->settings = settings;
 	if (strcmp(b->apps_dir ? b->apps_dir : "", settings->apps_dir ? settings->apps_dir : "")) {
+		free(STEAL(b->apps_dir)); /* who asks meanwhile is refused */
 		forget_all(b);
-		free(b->apps_dir);
 		b->apps_dir = xstrdup_null(settings->apps_dir);
 	}
 	close_some(b);
@@ -411,9 +414,9 @@ struct bundles *bundles_free(struct bundles *b)
 	for (struct bundle *bundle = b->by_app; bundle; bundle = bundle->hh.next)
 		forget_job(bundle);
 	jobs_free(b->jobs);
+	free(STEAL(b->apps_dir));
 	forget_all(b);
 	closep(&b->root_fd);
-	free(b->apps_dir);
 	free(b);
 	return NULL;
 }

@@ -7,7 +7,7 @@ import path from "node:path";
 import test from "node:test";
 
 import { join } from "./events.mjs";
-import { base, blind, start, temp_dir, until } from "./harness.mjs";
+import { base, blind, raw, start, temp_dir, until } from "./harness.mjs";
 import { Panel, skip } from "./panel.mjs";
 import { write_files } from "./publishing.mjs";
 
@@ -119,6 +119,11 @@ test("its files are served kept apart, as the operator says", async (t) => {
 	assert.equal((await d.anonymous.request("PUT", `${url}x`)).status, 405);
 	for (const app of ["..", "%2e%2e", ".", "a%2fb"]) assert.ok([400, 404, 422].includes((await ask(`/api/apps/${app}/web-static/`)).status), app);
 	assert.equal(await d.metric("previewd_bundled_pages_open"), 1);
+
+	// Many at once on one connection, for what there isn't.
+	const request = (n, more = "") => `GET /api/apps/none${n}/web-static/ HTTP/1.1\r\nHost: localhost\r\n${more}\r\n`;
+	const answers = await raw(d.port, request(1).repeat(20) + request(2) + request(1, "Connection: close\r\n"));
+	assert.equal(answers.match(/^HTTP\/1.1 404 /gm).length, 22);
 
 	// What leads out of apps.dir is no app, and out of dist no file.
 	fs.symlinkSync(path.join(apps, ".."), path.join(apps, "up"));

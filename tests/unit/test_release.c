@@ -161,7 +161,7 @@ static void pruning_leaves_the_current_one_and_the_one_before(void **state)
 	const struct release_keep by_count = { 3, UINT64_MAX, USEC_INFINITY };
 	const struct release_keep by_bytes = { 100, 1, USEC_INFINITY };
 	struct world *w = *state;
-	char ids[6][RELEASE_ID_SIZE], text[8];
+	char ids[6][RELEASE_ID_SIZE], text[16];
 	struct release_list l;
 
 	for (int i = 0; i < 6; i++) {
