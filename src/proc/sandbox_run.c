@@ -686,6 +686,9 @@ int sandbox_run_start(struct sandbox *s, const struct sandbox_request *request, 
 void sandbox_run_abandon(struct sandbox_run *run)
 {
 	on_patience_over(run);
+	/* The helper threads may be gone when what is deferred has its turn. */
+	run->look = job_free(run->look);
+	run->kill = proc_kill_free(run->kill);
 	run_discard(run);
 }
 

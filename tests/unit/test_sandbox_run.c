@@ -243,6 +243,48 @@ static void where_it_is_required_and_missing_the_remedy_is_told(void **state)
 	world_done(&w);
 }
 
+static int wait_for_word(void *input)
+{
+	const struct timespec moment = { .tv_nsec = 100000000 };
+	char byte;
+
+	if (read(*(int *)input, &byte, 1) != 1)
+		return -EIO;
+	nanosleep(&moment, NULL); /* what waits behind it is not begun any more */
+	return 0;
+}
+
+static void no_word(int result, void *arg)
+{
+	(void)result;
+	(void)arg;
+}
+
+/* As where the daemon is ended while its helper threads have other things to do. */
+static void the_end_comes_before_its_first_look(void **state)
+{
+	const char *const argv[] = { "sleep", "60", NULL };
+	struct sandbox_request request;
+	struct world w;
+	int word[2];
+
+	(void)state;
+	world_init(&w, SANDBOX_OFF);
+	assert_int_equal(pipe2(word, O_CLOEXEC), 0);
+	for (int i = 0; i < 2; i++) /* as many as there are threads */
+		assert_non_null(job_start(w.jobs, wait_for_word, &word[0], NULL, no_word, NULL));
+	request = request_of(&w, argv);
+	start(&w, &request);
+	w.sandbox = sandbox_free(w.sandbox);
+	assert_int_equal(write(word[1], "xx", 2), 2);
+	w.jobs = jobs_free(w.jobs);
+	loop_free(w.loop);
+	strbuf_done(&w.output);
+	remove_tree(w.workdir);
+	close(word[0]);
+	close(word[1]);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -254,6 +296,7 @@ int main(int argc, char **argv)
 		sandbox_test(through_the_proxy_it_reaches_what_is_listed_and_nothing_else),
 		proc_test(where_it_is_off_a_command_runs_bare_and_ends_whole),
 		proc_test(where_it_is_required_and_missing_the_remedy_is_told),
+		proc_test(the_end_comes_before_its_first_look),
 	};
 
 	if (argc == 3 && strcmp(argv[1], "for-ever") == 0)
