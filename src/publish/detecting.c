@@ -189,9 +189,10 @@ static void find_own_modules(struct detect *d)
 
 static bool is_trusted(const struct detect *d)
 {
-	int64_t rights = d->workdir.path && d->workdir.rights != RIGHTS_NONE
-				 ? d->workdir.rights
-				 : d->workdir.session_rights;
+	/* As workdir_open() goes by. */
+	bool is_own =
+		d->workdir.path && d->workdir.path[0] == '/' && d->workdir.rights != RIGHTS_NONE;
+	int64_t rights = is_own ? d->workdir.rights : d->workdir.session_rights;
 
 	return rights == (int64_t)geteuid();
 }

@@ -186,6 +186,47 @@ static void rights_are_those_of_who_named_the_directory(void **state)
 	}
 }
 
+/* They are bound by their name, which their owner may give to something else meanwhile. */
+static void packages_in_the_directory_of_another_uid_are_copied_and_not_bound(void **state)
+{
+	static const char package[] = "{\"scripts\":{\"build\":\"node build.cjs\"}}";
+	const uid_t other = 4711;
+	struct place *p = *state;
+	struct detect *d;
+	int r;
+
+	if (geteuid() != 0)
+		skip(); /* nobody else can give a directory to another */
+	assert_int_equal(make_directory_at(p->fd, "project"), 0);
+	assert_int_equal(make_directory_at(p->fd, "project/node_modules"), 0);
+	assert_int_equal(
+		write_file_at(p->fd, "project/package.json", package, strlen(package), 0644), 0);
+	assert_int_equal(fchownat(p->fd, "project", other, (gid_t)-1, 0), 0);
+	d = xcalloc(1, sizeof(*d));
+	*d = (struct detect){
+		.workdir = { .path = xstrdup("."),
+			     .rights = geteuid(),
+			     .session_path = xasprintf("%s/project", p->path),
+			     .session_rights = other },
+		.user_id = xstrdup("ann"),
+		.work = xstrdup("builds/x"),
+		.inject_dir = xstrdup("/inject"),
+		.state_fd = p->fd,
+		.source_fd = -1,
+		.is_isolated = true,
+		.bytes_max = 1 << 20,
+	};
+	r = detect_work(d);
+	if (r < 0)
+		print_message("# %s\n", d->fault.detail); /* no Node, no npm */
+	else
+		assert_true(is_directory_at(p->fd, "builds/x/project/node_modules"));
+	assert_null(d->own_modules);
+	detect_free(d);
+	if (r < 0)
+		skip();
+}
+
 static void a_lock_file_that_does_not_fit_is_known_by_what_is_said(void **state)
 {
 	static const struct {
@@ -239,6 +280,7 @@ int main(void)
 		test(packages_are_found_by_their_user_and_key_also_after_a_restart),
 		test(those_used_the_longest_ago_go_but_never_what_is_in_use),
 		test(rights_are_those_of_who_named_the_directory),
+		test(packages_in_the_directory_of_another_uid_are_copied_and_not_bound),
 		test(a_lock_file_that_does_not_fit_is_known_by_what_is_said),
 		test(the_log_tail_is_text_without_what_drives_a_terminal),
 	};
