@@ -106,6 +106,16 @@ void builds_forget(struct shelf *shelf)
 	}
 }
 
+/* Of one that its session's end let be, for it could not be canceled any more. */
+void build_forget_if_over(struct build *b)
+{
+	const char *app_id, *user_id;
+
+	if (!registry_session_lookup(b->shelf->session_id, &app_id, &user_id,
+				     b->publisher->deps.registry))
+		build_forget(b);
+}
+
 /*
  * At start.  What was under way then is under way no more.
  */

@@ -323,6 +323,7 @@ void build_cancel(struct build *b, const char *why);
 void build_load(struct publisher *p, const struct record_build *record);
 void builds_sort(struct shelf *shelf);
 void builds_forget(struct shelf *shelf); /* of a session that has ended */
+void build_forget_if_over(struct build *b);
 void queue_run(struct publisher *p);
 void logs_forget(struct build *b);
 

@@ -630,6 +630,7 @@ static void on_switched(int result, cJSON *attachment, struct fault *fault, void
 	if (result < 0) {
 		fault_move(&b->fault, fault);
 		fail(b);
+		build_forget_if_over(b);
 		return;
 	}
 	build_end(b, BUILD_STATE_SUCCEEDED);

@@ -268,6 +268,29 @@ static void a_page_whose_session_ends_while_it_is_switched_ends_with_it(void **s
 		    0); /* or it would stay for ever */
 }
 
+static void a_build_whose_session_ends_while_its_release_is_switched_to_is_forgotten(void **state)
+{
+	struct published *b = *state;
+	struct session_ref ref = ref_of("s");
+	scoped(publish_params_done) struct publish_params params;
+	scoped(outcome_done) struct outcome o = { 0 };
+	scoped(freep) char *first = publish(b, b->w->ann, "s", "<h1>one</h1>");
+
+	publish_params_init(&params);
+	params.workdir = xstrdup(b->project);
+	hold_the_switch();
+	o.op = publisher_build(b->p, b->w->ann, &ref, &params, true, on_outcome, &o, NULL);
+	assert_non_null(o.op);
+	wait_until(b->w, b->p->switchings);
+	await_the_switch();
+	end_session(b, b->w->ann, "s");
+	let_it_switch();
+	wait_until(b->w, o.done);
+	close_pipes();
+	assert_true(o.result < 0);
+	assert_null(shelf_find(b->p, "s")->builds);
+}
+
 static void on_no_site(const struct published_site *site, struct fault *fault, void *arg)
 {
 	(void)site;
@@ -305,6 +328,7 @@ int main(void)
 		test(an_id_that_is_free_again_comes_without_the_pages_of_who_had_it),
 		test(a_token_that_cannot_be_stored_is_not_given_out),
 		test(a_page_whose_session_ends_while_it_is_switched_ends_with_it),
+		test(a_build_whose_session_ends_while_its_release_is_switched_to_is_forgotten),
 		test(the_end_finds_pages_that_wait_to_be_opened),
 	};
 
