@@ -235,6 +235,13 @@ static void on_removed(int result, void *arg)
 		log_warning_errno(result, "the files of a page that is gone are still there");
 }
 
+/* By the thread that makes changes of pages: one published again meanwhile comes after. */
+static void remove_consume(struct publisher *p, struct page_removal *r)
+{
+	if (!job_start(p->switcher, removal_work, r, removal_free, on_removed, NULL))
+		removal_free(r); /* the next start does it */
+}
+
 void page_remove(struct page *page)
 {
 	struct publisher *p = page->shelf->publisher;
@@ -249,9 +256,23 @@ void page_remove(struct page *page)
 	r->session_id = xstrdup(page->shelf->session_id);
 	r->name = xstrdup(page->name);
 	page_free(page);
-	/* By the thread that makes changes of pages: one published again meanwhile comes after. */
-	if (!job_start(p->switcher, removal_work, r, removal_free, on_removed, NULL))
-		removal_free(r);
+	remove_consume(p, r);
+}
+
+void place_remove_unknown(struct publisher *p, const char *key)
+{
+	const char *name = strrchr(key, '~'); /* no name has one */
+	scoped(freep) char *session_id = name ? xstrndup(key, (size_t)(name - key)) : NULL;
+	struct page_removal *r;
+
+	if (!session_id || !id_is_valid(session_id) || !name_is_valid(name + 1) ||
+	    page_find(p, session_id, name + 1))
+		return;
+	r = xcalloc(1, sizeof(*r));
+	r->root_fd = p->published_fd;
+	r->session_id = STEAL(session_id);
+	r->name = xstrdup(name + 1);
+	remove_consume(p, r);
 }
 
 /*

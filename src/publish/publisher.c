@@ -195,8 +195,10 @@ static int on_published(const void *record, void *arg)
 	struct page *page;
 	int place;
 
-	if (page_ensure(p, &ref, r->user_id, r->name, &page, NULL) < 0)
+	if (page_ensure(p, &ref, r->user_id, r->name, &page, NULL) < 0) {
+		p->has_left_out = true; /* a limit is less than it was */
 		return 0;
+	}
 	page_set_names(page, r->token, r->label);
 	page->created_at = (usec_t)r->created_at;
 	page->ended_at = (usec_t)r->ended_at;
@@ -229,6 +231,25 @@ static void tell_registry(struct publisher *p)
 	}
 }
 
+/*
+ * Files that no record tells of: their page went, and the daemon with it.  Whoever has that id next
+ * must not find them.
+ */
+static void sweep_places(struct publisher *p)
+{
+	int fd = openat(p->published_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+
+	if (!d) {
+		closep(&fd);
+		return;
+	}
+	while ((e = readdir(d)))
+		place_remove_unknown(p, e->d_name);
+	closedir(d);
+}
+
 static int load(struct publisher *p, struct fault *reterr)
 {
 	int r = store_load(p->deps.store, RECORD_KIND_PUBLISHED, on_published, p, reterr);
@@ -239,6 +260,8 @@ static int load(struct publisher *p, struct fault *reterr)
 		return r;
 	for (struct shelf *shelf = p->shelves; shelf; shelf = shelf->hh.next)
 		builds_sort(shelf);
+	if (!p->has_left_out)
+		sweep_places(p);
 	tell_registry(p);
 	return 0;
 }

@@ -97,7 +97,8 @@ struct publisher {
 	struct switching *switchings;
 	struct timer *sweep_timer;
 	bool draining;
-	bool is_ending; /* it is being freed: what is left over is the next start's */
+	bool has_left_out; /* pages of the store, for the limits */
+	bool is_ending;    /* it is being freed: what is left over is the next start's */
 };
 
 /*
@@ -132,6 +133,8 @@ void page_put(const struct page *page, struct store_batch *batch);
 void page_save(const struct page *page);
 /* Files and record: it is gone. */
 void page_remove(struct page *page);
+/* The files of a page that there isn't. */
+void place_remove_unknown(struct publisher *p, const char *key);
 char *page_new_token(void); /* the caller frees */
 /* As it was stored. */
 void page_set_names(struct page *page, const char *token, const char *label);

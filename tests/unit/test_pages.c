@@ -33,10 +33,25 @@ static void write_page(const struct published *b, const char *text)
 	assert_int_equal(write_file_at(fd, "index.html", text, strlen(text), 0644), 0);
 }
 
+static int start_publisher(struct published *b)
+{
+	const struct publisher_deps deps = {
+		.loop = b->w->loop,
+		.store = &b->w->gate->base,
+		.bus = b->w->bus,
+		.registry = b->w->reg,
+		.state_dir = b->state,
+	};
+
+	if (publisher_new(&deps, b->w->settings, &b->p, NULL) < 0)
+		return -1;
+	registry_on_session_ended(b->w->reg, publisher_session_ended, b->p);
+	return 0;
+}
+
 static int set_up_publisher(void **state)
 {
 	struct published *b = xcalloc(1, sizeof(*b));
-	struct publisher_deps deps;
 
 	if (set_up((void **)&b->w) < 0)
 		return -1;
@@ -51,18 +66,8 @@ static int set_up_publisher(void **state)
 	b->w->ann->scopes |= SCOPE_PUBLISH;
 	b->w->ann->has_uid = b->w->bob->has_uid = true;
 	b->w->ann->uid = b->w->bob->uid = geteuid();
-	deps = (struct publisher_deps){
-		.loop = b->w->loop,
-		.store = &b->w->gate->base,
-		.bus = b->w->bus,
-		.registry = b->w->reg,
-		.state_dir = b->state,
-	};
-	if (publisher_new(&deps, b->w->settings, &b->p, NULL) < 0)
-		return -1;
-	registry_on_session_ended(b->w->reg, publisher_session_ended, b->p);
 	*state = b;
-	return 0;
+	return start_publisher(b);
 }
 
 static int tear_down_publisher(void **state)
@@ -173,6 +178,34 @@ static void an_id_that_is_free_again_comes_without_the_pages_of_who_had_it(void 
 	assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(again.value, "releases")), 1);
 	assert_string_equal(page_find(b->p, "s", "published")->user_id, "bob");
 	assert_string_not_equal(page_find(b->p, "s", "published")->token, token);
+}
+
+static bool has_place(const struct published *b, const char *key)
+{
+	scoped(freep) char *path = xasprintf("%s/published/%s", b->state, key);
+
+	return is_directory_at(AT_FDCWD, path);
+}
+
+/* As a daemon leaves it that ends between the record's end and that of the files. */
+static void files_that_no_record_tells_of_go_at_the_next_start(void **state)
+{
+	struct published *b = *state;
+	scoped(freep) char *first = publish(b, b->w->ann, "s", "<h1>one</h1>");
+	scoped(freep) char *kept = publish(b, b->w->ann, "kept", "<h1>two</h1>");
+	struct store_batch *batch = store_batch_new();
+
+	assert_true(has_place(b, "s~published"));
+	b->p = publisher_free(b->p);
+	store_delete(batch, RECORD_KIND_PUBLISHED,
+		     &(struct record_published){ .session_id = "s", .name = "published" });
+	store_commit_free(store_commit_consume(&b->w->gate->base, batch, NULL, NULL));
+	settle(b->w);
+
+	assert_int_equal(start_publisher(b), 0);
+	wait_until(b->w, !has_place(b, "s~published"));
+	assert_true(has_place(b, "kept~published"));
+	assert_string_equal(page_find(b->p, "kept", "published")->current, kept);
 }
 
 /*
@@ -326,6 +359,7 @@ int main(void)
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up_publisher, tear_down_publisher)
 	const struct CMUnitTest tests[] = {
 		test(an_id_that_is_free_again_comes_without_the_pages_of_who_had_it),
+		test(files_that_no_record_tells_of_go_at_the_next_start),
 		test(a_token_that_cannot_be_stored_is_not_given_out),
 		test(a_page_whose_session_ends_while_it_is_switched_ends_with_it),
 		test(a_build_whose_session_ends_while_its_release_is_switched_to_is_forgotten),
