@@ -208,10 +208,7 @@ static bool has_network(const struct build *b)
 	return b && b->run && (b->phase == PHASE_INSTALL || b->phase == PHASE_BUILD);
 }
 
-/*
- * Whose it was, the proxy doesn't know.  Where builds of several users are under way it is told to
- * none of them: what one asks for is not another's business.
- */
+/* Whose it was, the proxy doesn't know: of several users' builds none is told of another's. */
 static void on_refused(const char *text, void *arg)
 {
 	struct publisher *p = arg;

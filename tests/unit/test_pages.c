@@ -195,6 +195,7 @@ static void files_that_no_record_tells_of_go_at_the_next_start(void **state)
 	scoped(freep) char *kept = publish(b, b->w->ann, "kept", "<h1>two</h1>");
 	struct store_batch *batch = store_batch_new();
 
+	assert_non_null(first);
 	assert_true(has_place(b, "s~published"));
 	b->p = publisher_free(b->p);
 	store_delete(batch, RECORD_KIND_PUBLISHED,
@@ -309,6 +310,7 @@ static void a_build_whose_session_ends_while_its_release_is_switched_to_is_forgo
 	scoped(outcome_done) struct outcome o = { 0 };
 	scoped(freep) char *first = publish(b, b->w->ann, "s", "<h1>one</h1>");
 
+	assert_non_null(first);
 	publish_params_init(&params);
 	params.workdir = xstrdup(b->project);
 	hold_the_switch();
