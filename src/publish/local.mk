@@ -54,6 +54,5 @@ EXTRA_DIST += tests/fixtures/projects
 UNIT_TESTS += tests/unit/test_publish_detect tests/unit/test_publish_node \
 	tests/unit/test_publish_output tests/unit/test_publish_rewrite
 EXTRA_DIST += tests/unit/publish_tree.h
-UNIT_TESTS += tests/unit/test_publisher tests/unit/test_release
-UNIT_TESTS += tests/unit/test_publisher tests/unit/test_pages tests/unit/test_release
-UNIT_TESTS += tests/unit/test_bundles tests/unit/test_publisher tests/unit/test_release
+UNIT_TESTS += tests/unit/test_bundles tests/unit/test_pages tests/unit/test_publisher \
+	tests/unit/test_release
