@@ -61,6 +61,7 @@ void checking_free(void *arg)
 	free(c->name);
 	free(c->project);
 	free(c->base);
+	free(c->source_id);
 	free(c->rebase_from);
 	free(c);
 }
@@ -80,6 +81,22 @@ static int previous_release(const struct checking *c, int *ret_fd)
 	return id[0] ? release_open(c->place_fd, id, ret_fd) : -ENOENT;
 }
 
+/* 1 where there is nothing to make: what cannot be read is for the switch to tell of. */
+static int open_source(struct checking *c, int *ret_fd)
+{
+	scoped(manifest_freep) struct manifest *manifest = NULL;
+	scoped(closep) int fd = -1;
+
+	memcpy(c->release_id, c->source_id, sizeof(c->release_id));
+	if (release_open(c->place_fd, c->source_id, &fd) < 0 ||
+	    manifest_read(fd, &manifest, NULL) < 0 || !manifest->base ||
+	    strcmp(manifest->base, c->base) == 0)
+		return 1;
+	c->rebase_from = STEAL(manifest->base);
+	*ret_fd = STEAL_FD(fd);
+	return 0;
+}
+
 int checking_work(void *input)
 {
 	struct checking *c = input;
@@ -87,12 +104,14 @@ int checking_work(void *input)
 	struct output_request request;
 	int r = release_place(c->published_fd, c->session_id, c->name, true, &c->place_fd);
 
+	if (r >= 0 && c->source_id && open_source(c, &previous) > 0)
+		return 0;
 	if (r >= 0)
 		r = release_begin(c->place_fd, c->release_id, &c->target_fd);
 	if (r < 0)
 		return internal(c, "there is no place for the release", r);
 	c->is_begun = true;
-	if (previous_release(c, &previous) < 0)
+	if (!c->source_id && previous_release(c, &previous) < 0)
 		previous = -1;
 	if (c->project) {
 		project = openat(c->state_fd, c->project, OPEN_DIRECTORY);

@@ -21,6 +21,7 @@ libpreviewd_a_SOURCES += \
 	%reldir%/publisher.c %reldir%/publisher.h %reldir%/publisher_priv.h \
 	%reldir%/refreshing.c \
 	%reldir%/release.c %reldir%/release.h \
+	%reldir%/remake.c \
 	%reldir%/rewrite.c %reldir%/rewrite.h \
 	%reldir%/rotate.c \
 	%reldir%/routers.c %reldir%/routers.h \

@@ -13,6 +13,8 @@
 
 LOG_AREA("publish");
 
+#define ACTIVATION_TRIES 4
+
 struct publisher_op *publisher_op_new(struct publisher *p, struct publisher_op **slot,
 				      publisher_done_fn *done, void *arg)
 {
@@ -228,6 +230,10 @@ struct change {
 	struct page *page;
 	char previous[RELEASE_ID_SIZE];
 	char release_id[RELEASE_ID_SIZE];
+	/* Of an activation: the one asked for, and what has to be current still. */
+	char wanted[RELEASE_ID_SIZE];
+	char *expected; /* NULL: whatever is */
+	unsigned tries;
 	struct job *job;
 	struct registry_op *registry_op;
 };
@@ -247,14 +253,63 @@ static cJSON *changed_document(const struct change *c, cJSON *attachment_consume
 	return j;
 }
 
+static void activation_free(struct change *c)
+{
+	c->page->users--;
+	free(c->expected);
+	free(c);
+}
+
+static bool activate(struct change *c, struct fault *reterr);
+
 static void on_switched(int result, cJSON *attachment, struct fault *fault, void *arg)
 {
 	struct change *c = arg;
 	cJSON *copy = attachment ? cJSON_Duplicate(attachment, true) : NULL;
 
+	/* Who expects nothing isn't to know that another change came in between. */
+	if (result < 0 && fault->code == FAULT_RELEASE_CHANGED && !c->expected &&
+	    ++c->tries < ACTIVATION_TRIES && activate(c, NULL))
+		return;
 	publisher_op_answer(&c->op, result, result < 0 ? NULL : changed_document(c, copy), fault);
-	c->page->users--;
-	free(c);
+	activation_free(c);
+}
+
+static void on_remade(int result, const char *release_id, struct fault *fault, void *arg)
+{
+	struct change *c = arg;
+	const struct switch_request request = {
+		.release_id = release_id,
+		/* The address, and with it the base, only changes with what is current. */
+		.expected = c->expected ? c->expected : c->previous,
+		.focus = true,
+	};
+
+	if (result >= 0) {
+		memmove(c->release_id, release_id, sizeof(c->release_id));
+		if (switch_start(c->page, &request, on_switched, c, fault))
+			return;
+		result = -fault_errno(fault->code);
+	}
+	publisher_op_answer(&c->op, result, NULL, fault);
+	activation_free(c);
+}
+
+static bool activate(struct change *c, struct fault *reterr)
+{
+	scoped(freep) char *base = page_base(c->page);
+
+	memcpy(c->previous, c->page->current, sizeof(c->previous));
+	if (base)
+		return remake_start(c->page, c->wanted, base, on_remade, c, reterr);
+	memcpy(c->release_id, c->wanted, sizeof(c->release_id));
+	return switch_start(c->page,
+			    &(struct switch_request){
+				    .release_id = c->wanted,
+				    .expected = c->expected,
+				    .focus = true,
+			    },
+			    on_switched, c, reterr);
 }
 
 static int refuses(const struct publisher *p, struct fault *reterr)
@@ -283,13 +338,7 @@ struct publisher_op *publisher_activate(struct publisher *p, struct principal *p
 					const char *release_id, const char *expected_current,
 					publisher_done_fn *done, void *arg, struct fault *reterr)
 {
-	const struct switch_request request = {
-		.release_id = release_id,
-		.expected = expected_current,
-		.focus = true,
-	};
 	struct page *page = page_of(p, principal, ref, name, reterr);
-	struct publisher_op *op;
 	struct change *c;
 
 	if (!page)
@@ -300,15 +349,14 @@ struct publisher_op *publisher_activate(struct publisher *p, struct principal *p
 	}
 	c = xcalloc(1, sizeof(*c));
 	c->page = page;
-	memcpy(c->previous, page->current, sizeof(c->previous));
-	memcpy(c->release_id, release_id, sizeof(c->release_id));
-	if (!switch_start(page, &request, on_switched, c, reterr)) {
-		free(c);
+	memcpy(c->wanted, release_id, sizeof(c->wanted));
+	c->expected = xstrdup_null(expected_current);
+	page->users++;
+	if (!activate(c, reterr)) {
+		activation_free(c);
 		return NULL;
 	}
-	page->users++;
-	op = publisher_op_new(p, &c->op, done, arg);
-	return op;
+	return publisher_op_new(p, &c->op, done, arg);
 }
 
 /*

@@ -367,6 +367,7 @@ struct publisher *publisher_free(struct publisher *p)
 			page->opening = job_free(page->opening);
 	}
 	publisher_ops_forget(p);
+	remakes_forget(p);
 	switchings_forget(p);
 	jobs_free(p->switcher);
 	sandbox_free(p->sandbox);

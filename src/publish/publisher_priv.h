@@ -95,6 +95,7 @@ struct publisher {
 	size_t logs_bytes;
 	struct publisher_op *ops;
 	struct switching *switchings;
+	struct remake *remakes;
 	struct timer *sweep_timer;
 	bool draining;
 	bool has_left_out; /* pages of the store, for the limits */
@@ -201,6 +202,16 @@ struct switching *switch_start(struct page *page, const struct switch_request *r
 struct switching *switching_free(struct switching *s);
 void switchings_forget(struct publisher *p);
 struct release_keep keep_of(const struct settings *settings);
+
+/*
+ * remake.c: a release as it is for another base.  `done` gives that one's id, or the same id where
+ * it is for that base already (or for none); it comes from the loop, also when the publisher ends.
+ */
+struct remake;
+typedef void remade_fn(int result, const char *release_id, struct fault *fault, void *arg);
+bool remake_start(struct page *page, const char *release_id, const char *base, remade_fn *done,
+		  void *arg, struct fault *reterr);
+void remakes_forget(struct publisher *p);
 
 /*
  * modules.c: the store of installed packages.
@@ -375,7 +386,8 @@ struct checking {
 	int source_fd;
 	char **outputs; /* borrowed from the build's project: a copy */
 	char *base;
-	char *rebase_from; /* the source is a release that was made for this base */
+	char *source_id;   /* NULL, or the source is this release, which was made for ... */
+	char *rebase_from; /* ... this base; nothing begins where that is `base` */
 	bool is_static;
 	struct output_limits limits;
 

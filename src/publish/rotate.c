@@ -19,8 +19,6 @@ struct rotation {
 	char *token;
 	char release_id[RELEASE_ID_SIZE];
 	char current[RELEASE_ID_SIZE];
-	struct job *job;
-	struct checking *input; /* the job's */
 };
 
 static void rotation_free(struct rotation *r)
@@ -71,58 +69,14 @@ static void turn_to(struct rotation *r, const char *release_id)
 		fail(r, -fault_errno(fault.code), &fault);
 }
 
-static void on_finished(int result, void *arg)
+static void on_remade(int result, const char *release_id, struct fault *fault, void *arg)
 {
 	struct rotation *r = arg;
-	struct fault fault = { 0 };
 
-	r->job = NULL;
-	if (result < 0) {
-		fault_move(&fault, &r->input->fault);
-		fail(r, result, &fault);
-		return;
-	}
-	turn_to(r, r->input->release_id);
-}
-
-static void on_copied(int result, void *arg)
-{
-	struct rotation *r = arg;
-	struct fault fault = { 0 };
-	struct checking *next;
-
-	r->job = NULL;
-	if (result < 0) {
-		fault_move(&fault, &r->input->fault);
-		fail(r, result, &fault);
-		return;
-	}
-	next = checking_take_over(r->input);
-	r->input = next;
-	r->job = job_start(r->page->shelf->publisher->work, finishing_work, next, checking_free,
-			   on_finished, r);
-	if (!r->job) {
-		checking_free(next);
-		result = fault_set(&fault, FAULT_TOO_MANY_REQUESTS, "too much is under way");
-		fail(r, result, &fault);
-	}
-}
-
-static bool copy_for_new_address(struct rotation *r)
-{
-	struct page *page = r->page;
-	struct publisher *p = page->shelf->publisher;
-	scoped(freep) char *base = page_path_with(page, r->token);
-	struct checking *c = checking_new(page, base);
-
-	c->rebase_from = page_path(page);
-	c->outputs = xcalloc(2, sizeof(*c->outputs));
-	c->outputs[0] = xstrdup("files");
-	r->input = c;
-	r->job = job_start(p->work, checking_work, c, checking_free, on_copied, r);
-	if (!r->job)
-		checking_free(c);
-	return r->job != NULL;
+	if (result < 0)
+		fail(r, result, fault);
+	else
+		turn_to(r, release_id);
 }
 
 /* The address stays as it is: only what may be known of it changes. */
@@ -169,9 +123,10 @@ struct publisher_op *publisher_rotate(struct publisher *p, struct principal *pri
 	memcpy(r->current, page->current, sizeof(r->current));
 	page->users++;
 	if (pages_are_unlisted(p->settings) && !pages_have_hosts(p->settings)) {
-		if (!copy_for_new_address(r)) {
+		scoped(freep) char *base = page_path_with(page, r->token);
+
+		if (!remake_start(page, r->current, base, on_remade, r, reterr)) {
 			rotation_free(r);
-			fault_set(reterr, FAULT_TOO_MANY_REQUESTS, "too much is under way");
 			return NULL;
 		}
 		return publisher_op_new(p, &r->op, done, arg);

@@ -211,6 +211,37 @@ test("an unlisted page is found by its token alone, and by a new one after it wa
 	assert.equal(await text_of(d, json.url), "one");
 });
 
+test("a release from before the token was rotated comes back for the address of today", async (t) => {
+	const dir = write_files(temp_dir(t), site("one"));
+	const d = await start(t, { settings: { "publish.visibility": "unlisted" } });
+	const first = await publish(d, "s", { workdir: dir });
+	write_files(dir, site("two"));
+	const second = await publish(d, "s", { workdir: dir });
+	const { json: rotated } = await d.local.post(`${B}/published/rotate`, {});
+	assert.equal(await text_of(d, rotated.url), "two");
+
+	const path_of_first = `${B}/releases/${first.release_id}/activate`;
+	const stale = await d.local.post(path_of_first, { expected_current: second.release_id });
+	assert.equal(stale.status, 409);
+	assert.equal(stale.json.current, rotated.release_id);
+	const back = await d.local.post(path_of_first, { expected_current: rotated.release_id });
+	assert.equal(back.status, 200, back.text);
+	assert.equal(back.json.url, rotated.url);
+	assert.equal(back.json.previous, rotated.release_id);
+	assert.equal(await text_of(d, rotated.url), "one");
+	const { text } = await d.anonymous.get(rotated.url);
+	assert.ok(text.includes(`href="${rotated.url}style.css"`), text);
+	assert.equal((await d.anonymous.get(`${rotated.url}style.css`)).status, 200);
+
+	const { json: list } = await d.local.get(`${B}/releases`);
+	assert.equal(list.current, back.json.release_id);
+	assert.deepEqual(list.releases.filter((r) => r.current).map((r) => r.id), [back.json.release_id]);
+	assert.equal(list.releases[0].id, back.json.release_id);
+	const same = await d.local.post(`${B}/releases/${rotated.release_id}/activate`, {});
+	assert.equal(same.json.release_id, rotated.release_id, "what is for the address already is not made anew");
+	assert.equal((await d.local.post(`${B}/releases/${"0".repeat(32)}/activate`, {})).status, 404);
+});
+
 test("whose files may be built: an admin's, a uid's own, and for a token what is beneath the session's", async (t) => {
 	const d = await start(t);
 	const top = temp_dir(t);

@@ -290,6 +290,7 @@ static void a_page_whose_session_ends_while_it_is_switched_ends_with_it(void **s
 	o.op = publisher_activate(b->p, b->w->ann, &ref, "published", first, NULL, on_outcome, &o,
 				  NULL);
 	assert_non_null(o.op);
+	wait_until(b->w, b->p->switchings);
 	await_the_switch();
 	end_session(b, b->w->ann, "s");
 	assert_true(page_find(b->p, "s", "published")->ended_at > 0);
@@ -347,6 +348,7 @@ static void the_end_finds_pages_that_wait_to_be_opened(void **state)
 	hold_the_switch();
 	o.op = publisher_activate(b->p, b->w->ann, &ref, "published", first, NULL, on_outcome, &o,
 				  NULL);
+	wait_until(b->w, b->p->switchings);
 	await_the_switch();
 	site_op_free(publisher_site(b->p, &other, "published", NULL, on_no_site, NULL));
 	assert_non_null(page_find(b->p, "other", "published")->opening);
