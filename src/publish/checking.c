@@ -44,12 +44,21 @@ struct checking *checking_new(const struct page *page, const char *base)
 	return c;
 }
 
+static void discard(struct checking *c)
+{
+	c->is_finished = c->is_begun = false;
+	if (release_discard(c->place_fd, c->release_id) < 0)
+		return; /* it goes when its turn comes */
+}
+
 void checking_free(void *arg)
 {
 	struct checking *c = arg;
 
 	if (c->is_begun && !c->is_finished)
 		release_abandon(c->place_fd, c->release_id);
+	if (c->is_finished && !c->is_taken)
+		discard(c); /* it was canceled in the last moment */
 	closep(&c->source_fd);
 	closep(&c->target_fd);
 	closep(&c->place_fd);
@@ -147,6 +156,10 @@ int finishing_work(void *input)
 	int r = release_finish(c->place_fd, c->release_id, c->manifest->n_files, c->bytes);
 
 	c->is_finished = r >= 0;
+	if (c->is_finished && c->cancel) {
+		discard(c);
+		return -ECANCELED;
+	}
 	return r < 0 ? internal(c, "the release cannot be made", r) : 0;
 }
 

@@ -282,6 +282,7 @@ static void on_remade(int result, const char *release_id, struct fault *fault, v
 		.release_id = release_id,
 		/* The address, and with it the base, only changes with what is current. */
 		.expected = c->expected ? c->expected : c->previous,
+		.is_new = result >= 0 && strcmp(release_id, c->wanted) != 0,
 		.focus = true,
 	};
 

@@ -194,10 +194,13 @@ struct switch_request {
 	const char *release_id;
 	const char *expected; /* NULL: whatever is current */
 	const char *token;    /* a new one to go with it, or NULL */
+	bool is_new;          /* nobody knows of the release yet: it goes if the switch fails */
 	bool focus;
 };
 struct switching *switch_start(struct page *page, const struct switch_request *request,
 			       switched_fn *done, void *arg, struct fault *reterr);
+/* A release that nobody knows of and that is not switched to goes. */
+void page_discard(const struct page *page, const char *release_id);
 /* `done` doesn't come; what has begun goes on. */
 struct switching *switching_free(struct switching *s);
 void switchings_forget(struct publisher *p);
@@ -394,6 +397,7 @@ struct checking {
 	int place_fd, target_fd;
 	char release_id[RELEASE_ID_SIZE];
 	bool is_begun, is_finished;
+	bool is_taken; /* its release is another's concern; else it goes with this */
 	struct manifest *manifest;
 	struct output_report report;
 	uint64_t bytes;

@@ -155,6 +155,7 @@ static int take(struct refresh *r, const char *sha256)
 	result = release_activate(c->place_fd, c->release_id, NULL);
 	if (result < 0)
 		return internal(r, "the release cannot be shown", result);
+	c->is_taken = true;
 	taken = xasprintf("%s %s\n", sha256, c->release_id);
 	result = write_file_at(c->place_fd, TAKEN_FILE, taken, strlen(taken), 0600);
 	if (result >= 0)

@@ -378,6 +378,19 @@ static int remove_release(int place_fd, const char *id)
 	return remove_tree_at(place_fd, to);
 }
 
+int release_discard(int place_fd, const char *id)
+{
+	char link[RELEASE_ID_SIZE];
+	int r = release_current(place_fd, link);
+
+	if (r < 0 || strcmp(link, id) == 0)
+		return r;
+	r = read_link(place_fd, "previous", link);
+	if (r >= 0 && strcmp(link, id) == 0 && unlinkat(place_fd, "previous", 0) < 0)
+		r = -errno;
+	return r < 0 ? r : remove_release(place_fd, id);
+}
+
 int release_prune(int place_fd, const struct release_keep *keep)
 {
 	scoped(release_list_done) struct release_list l = { 0 };

@@ -63,6 +63,9 @@ void release_abandon(int place_fd, const char *id);
  * for off the air), -ENOENT when there is no such release.  `id` NULL: takes it off the air. */
 int release_activate(int place_fd, const char *id, const char *expected) must_use;
 
+/* Removes one that was switched to in vain, or never; not the current one. */
+int release_discard(int place_fd, const char *id) must_use;
+
 /* Removes what is past the limits, never the current one or the one before it. */
 struct release_keep {
 	size_t count;

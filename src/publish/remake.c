@@ -47,6 +47,7 @@ static void succeed(struct remake *r)
 	char release_id[RELEASE_ID_SIZE];
 
 	memcpy(release_id, r->input->release_id, sizeof(release_id));
+	r->input->is_taken = true;
 	finish(r, 0, release_id, &none);
 }
 
@@ -119,6 +120,7 @@ void remakes_forget(struct publisher *p)
 	while (p->remakes) {
 		struct fault none = { 0 };
 
+		p->remakes->input->cancel = true;
 		finish(p->remakes, -ECANCELED, NULL, &none);
 	}
 }

@@ -61,6 +61,7 @@ static void turn_to(struct rotation *r, const char *release_id)
 		.release_id = release_id,
 		.expected = r->current,
 		.token = r->token,
+		.is_new = strcmp(release_id, r->current) != 0,
 	};
 	struct fault fault = { 0 };
 

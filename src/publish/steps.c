@@ -635,20 +635,21 @@ static void on_switched(int result, cJSON *attachment, struct fault *fault, void
 
 static void on_finished(int result, void *arg)
 {
-	const struct switch_request request = {
-		.release_id = ((struct build *)arg)->release_id,
-		.focus = ((struct build *)arg)->params.focus,
-	};
 	struct build *b = arg;
+	const struct switch_request request = { .release_id = b->release_id,
+						.is_new = true,
+						.focus = b->params.focus };
 	struct checking *c = job_is_over(b);
 	scoped(freep) char *base = page_base(b->page);
 
-	if (result < 0) {
+	c->is_taken = result >= 0;
+	if (!c->is_taken) {
 		fault_move(&b->fault, &c->fault);
 		fail(b);
 		return;
 	}
-	if ((base && !b->base) || (!base && b->base) || (base && strcmp(base, b->base) != 0)) {
+	if (base ? !b->base || strcmp(base, b->base) != 0 : b->base != NULL) {
+		page_discard(b->page, b->release_id);
 		fail_with(b, FAULT_RELEASE_CHANGED,
 			  "the page's address changed during the build; publish again");
 		return;

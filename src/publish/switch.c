@@ -24,6 +24,8 @@ struct work {
 	char *expected;
 	struct release_keep keep;
 	char found[RELEASE_ID_SIZE]; /* what was current */
+	/* "", or a release that goes: where this fails, or in any case where it goes back. */
+	char vain[RELEASE_ID_SIZE];
 	struct shown *shown;
 };
 
@@ -32,7 +34,7 @@ struct switching {
 	struct page *page;
 	struct registry_place *place;
 	char *new_token;
-	bool focus;
+	bool is_new, focus;
 	char release_id[RELEASE_ID_SIZE];
 	/* What was before. */
 	char previous[RELEASE_ID_SIZE];
@@ -83,15 +85,17 @@ struct release_keep keep_of(const struct settings *settings)
 	};
 }
 
-/* What is shown is opened in the same step: it is there when the answer is. */
-static int switch_work(void *input)
+static void discard(const struct work *w, int place_fd)
 {
-	struct work *w = input;
-	scoped(closep) int place = -1;
-	int r = release_place(w->root_fd, w->session_id, w->name, false, &place);
+	if (w->vain[0] && release_discard(place_fd, w->vain) < 0)
+		return; /* it goes when its turn comes */
+}
 
-	if (r >= 0)
-		r = release_current(place, w->found);
+/* What is shown is opened in the same step: it is there when the answer is. */
+static int switch_to(struct work *w, int place)
+{
+	int r = release_current(place, w->found);
+
 	if (r >= 0)
 		r = release_activate(place, w->release_id, w->expected);
 	if (r < 0)
@@ -102,6 +106,20 @@ static int switch_work(void *input)
 	if (r < 0 && strcmp(w->found, w->release_id) != 0 &&
 	    release_activate(place, w->found[0] ? w->found : NULL, NULL) < 0)
 		return -EIO;
+	return r;
+}
+
+static int switch_work(void *input)
+{
+	struct work *w = input;
+	scoped(closep) int place = -1;
+	int r = release_place(w->root_fd, w->session_id, w->name, false, &place);
+
+	if (r < 0)
+		return r;
+	r = switch_to(w, place);
+	if (r < 0)
+		discard(w, place);
 	return r;
 }
 
@@ -116,7 +134,36 @@ static int back_work(void *input)
 		r = release_activate(place, w->release_id[0] ? w->release_id : NULL, w->expected);
 	if (r >= 0 && w->release_id[0])
 		r = shown_open(place, w->release_id, &w->shown);
+	if (r >= 0)
+		discard(w, place);
 	return r;
+}
+
+static int discard_work(void *input)
+{
+	struct work *w = input;
+	scoped(closep) int place = -1;
+	int r = release_place(w->root_fd, w->session_id, w->name, false, &place);
+
+	if (r >= 0)
+		discard(w, place);
+	return r;
+}
+
+static void on_discarded(int result, void *arg)
+{
+	(void)result;
+	(void)arg;
+}
+
+void page_discard(const struct page *page, const char *release_id)
+{
+	struct work *w = work_new(page, release_id, NULL);
+
+	memcpy(w->vain, w->release_id, sizeof(w->vain));
+	if (!job_start(page->shelf->publisher->switcher, discard_work, w, work_free, on_discarded,
+		       NULL))
+		work_free(w); /* it goes when its turn comes */
 }
 
 struct switching *switching_free(struct switching *s)
@@ -216,6 +263,8 @@ static void go_back(struct switching *s)
 {
 	struct work *w = work_new(s->page, s->previous, s->release_id);
 
+	if (s->is_new)
+		memcpy(w->vain, s->release_id, sizeof(w->vain));
 	take_back(s);
 	s->work = w;
 	s->job = job_start(s->publisher->switcher, back_work, w, work_free, on_back, s);
@@ -283,18 +332,24 @@ struct switching *switch_start(struct page *page, const struct switch_request *r
 	struct registry_place *place;
 	struct switching *s;
 
-	if (registry_place_take(p->deps.registry, &ref, page->name, &place, reterr) < 0)
+	if (registry_place_take(p->deps.registry, &ref, page->name, &place, reterr) < 0) {
+		if (request->is_new)
+			page_discard(page, request->release_id);
 		return NULL;
+	}
 	s = xcalloc(1, sizeof(*s));
 	s->publisher = p;
 	s->page = page;
 	s->place = place;
 	s->new_token = xstrdup_null(request->token);
+	s->is_new = request->is_new;
 	s->focus = request->focus;
 	s->done = done;
 	s->arg = arg;
 	DL_APPEND(p->switchings, s);
 	s->work = work_new(page, request->release_id, request->expected);
+	if (s->is_new)
+		memcpy(s->work->vain, s->work->release_id, sizeof(s->work->vain));
 	s->job = job_start(p->switcher, switch_work, s->work, work_free, on_switched, s);
 	if (!s->job) {
 		work_free(s->work);

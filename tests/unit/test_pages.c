@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/files.h"
+#include "base/metrics.h"
 #include "base/trees.h"
 #include "publish/publisher_priv.h"
 
@@ -212,6 +213,18 @@ static void files_that_no_record_tells_of_go_at_the_next_start(void **state)
 /*
  * Half of a change
  */
+static size_t count_releases(const struct published *b)
+{
+	scoped(release_list_done) struct release_list list = { 0 };
+	scoped(freep) char *published = xasprintf("%s/published", b->state);
+	scoped(closep) int root = open_directory(published), place = -1;
+
+	assert_true(root >= 0);
+	assert_int_equal(release_place(root, "s", "published", false, &place), 0);
+	assert_int_equal(release_list(place, &list), 0);
+	return list.n;
+}
+
 static void a_token_that_cannot_be_stored_is_not_given_out(void **state)
 {
 	struct published *b = *state;
@@ -234,37 +247,45 @@ static void a_token_that_cannot_be_stored_is_not_given_out(void **state)
 	assert_true(o.result < 0);
 	assert_string_equal(page->current, release_id);
 	assert_string_equal(page->token, token);
+	assert_int_equal(count_releases(b), 1);
 }
 
-/* Stops the thread that switches, so that something may happen meanwhile. */
+/* Stops the thread that comes to a step, so that something may happen meanwhile. */
 static int hold_on[2], held[2];
+static const char *step_to_hold;
 
-static void wait_at_the_link(const char *step)
+static void wait_at_the_step(const char *step)
 {
 	char byte;
 
-	if (strcmp(step, "symlink") != 0)
+	if (strcmp(step, step_to_hold) != 0)
 		return;
 	release_step_hook = NULL;
 	assert_int_equal(write(held[1], "x", 1), 1);
 	assert_int_equal(read(hold_on[0], &byte, 1), 1);
 }
 
-static void hold_the_switch(void)
+static void hold_at(const char *step)
 {
 	assert_int_equal(pipe2(hold_on, O_CLOEXEC), 0);
 	assert_int_equal(pipe2(held, O_CLOEXEC), 0);
-	release_step_hook = wait_at_the_link;
+	step_to_hold = step;
+	release_step_hook = wait_at_the_step;
 }
 
-static void await_the_switch(void)
+static void hold_the_switch(void)
+{
+	hold_at("symlink");
+}
+
+static void await_the_step(void)
 {
 	char byte;
 
 	assert_int_equal(read(held[0], &byte, 1), 1);
 }
 
-static void let_it_switch(void)
+static void let_go_on(void)
 {
 	assert_int_equal(write(hold_on[1], "x", 1), 1);
 }
@@ -291,10 +312,10 @@ static void a_page_whose_session_ends_while_it_is_switched_ends_with_it(void **s
 				  NULL);
 	assert_non_null(o.op);
 	wait_until(b->w, b->p->switchings);
-	await_the_switch();
+	await_the_step();
 	end_session(b, b->w->ann, "s");
 	assert_true(page_find(b->p, "s", "published")->ended_at > 0);
-	let_it_switch();
+	let_go_on();
 	wait_until(b->w, o.done);
 	close_pipes();
 	assert_int_equal(o.code, FAULT_SESSION_NOT_FOUND);
@@ -318,13 +339,40 @@ static void a_build_whose_session_ends_while_its_release_is_switched_to_is_forgo
 	o.op = publisher_build(b->p, b->w->ann, &ref, &params, true, on_outcome, &o, NULL);
 	assert_non_null(o.op);
 	wait_until(b->w, b->p->switchings);
-	await_the_switch();
+	await_the_step();
 	end_session(b, b->w->ann, "s");
-	let_it_switch();
+	let_go_on();
 	wait_until(b->w, o.done);
 	close_pipes();
 	assert_true(o.result < 0);
 	assert_null(shelf_find(b->p, "s")->builds);
+}
+
+static void nothing_is_left_of_a_build_that_is_canceled_as_its_release_is_made(void **state)
+{
+	struct published *b = *state;
+	struct session_ref ref = ref_of("s");
+	scoped(publish_params_done) struct publish_params params;
+	scoped(outcome_done) struct outcome o = { 0 };
+	scoped(freep) char *first = publish(b, b->w->ann, "s", "<h1>one</h1>");
+
+	assert_non_null(first);
+	write_page(b, "<h1>two</h1>");
+	publish_params_init(&params);
+	params.workdir = xstrdup(b->project);
+	hold_at("rename release");
+	o.op = publisher_build(b->p, b->w->ann, &ref, &params, true, on_outcome, &o, NULL);
+	assert_non_null(o.op);
+	wait_until(b->w, shelf_find(b->p, "s")->builds->phase == PHASE_RELEASE);
+	await_the_step();
+	build_cancel(shelf_find(b->p, "s")->builds, "enough");
+	let_go_on();
+	wait_until(b->w, o.done);
+	wait_until(b->w, metric_value(METRIC_JOBS) == 0);
+	close_pipes();
+	assert_int_equal(o.code, FAULT_BUILD_CANCELED);
+	assert_int_equal(count_releases(b), 1);
+	assert_string_equal(page_find(b->p, "s", "published")->current, first);
 }
 
 static void on_no_site(const struct published_site *site, struct fault *fault, void *arg)
@@ -349,10 +397,10 @@ static void the_end_finds_pages_that_wait_to_be_opened(void **state)
 	o.op = publisher_activate(b->p, b->w->ann, &ref, "published", first, NULL, on_outcome, &o,
 				  NULL);
 	wait_until(b->w, b->p->switchings);
-	await_the_switch();
+	await_the_step();
 	site_op_free(publisher_site(b->p, &other, "published", NULL, on_no_site, NULL));
 	assert_non_null(page_find(b->p, "other", "published")->opening);
-	let_it_switch();
+	let_go_on();
 	b->p = publisher_free(b->p);
 	close_pipes();
 	settle(b->w);
@@ -367,6 +415,7 @@ int main(void)
 		test(a_token_that_cannot_be_stored_is_not_given_out),
 		test(a_page_whose_session_ends_while_it_is_switched_ends_with_it),
 		test(a_build_whose_session_ends_while_its_release_is_switched_to_is_forgotten),
+		test(nothing_is_left_of_a_build_that_is_canceled_as_its_release_is_made),
 		test(the_end_finds_pages_that_wait_to_be_opened),
 	};
 
