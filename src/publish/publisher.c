@@ -22,6 +22,8 @@
 LOG_AREA("publish");
 
 #define WORK_THREADS       4
+#define LOOKUP_THREADS     4
+#define LOOKUP_QUEUE_MAX   256
 #define WATCH_THREADS      2
 #define WORK_QUEUE_MAX     4096
 #define REMOVAL_TRIES      20
@@ -324,6 +326,7 @@ int publisher_new(const struct publisher_deps *deps, const struct settings *sett
 	p->settings = settings;
 	p->state_fd = p->published_fd = -1;
 	p->work = jobs_new(deps->loop, WORK_THREADS, WORK_QUEUE_MAX);
+	p->lookups = jobs_new(deps->loop, LOOKUP_THREADS, LOOKUP_QUEUE_MAX);
 	p->watch = jobs_new(deps->loop, WATCH_THREADS, WORK_QUEUE_MAX);
 	p->switcher = jobs_new(deps->loop, 1, WORK_QUEUE_MAX);
 	p->sweep_timer = timer_new(deps->loop, on_sweep, p);
@@ -373,6 +376,8 @@ struct publisher *publisher_free(struct publisher *p)
 	sandbox_free(p->sandbox);
 	jobs_free(p->watch);
 	jobs_free(p->work);
+	connectproxy_free(p->proxy);
+	jobs_free(p->lookups);
 	HASH_ITER(hh, p->shelves, shelf, tmp)
 	{
 		bool last = false;
@@ -386,7 +391,6 @@ struct publisher *publisher_free(struct publisher *p)
 			page_free(shelf->pages);
 		}
 	}
-	connectproxy_free(p->proxy);
 	modules_free(p->modules);
 	timer_free(p->sweep_timer);
 	closep(&p->published_fd);

@@ -77,6 +77,7 @@ struct publisher {
 	char *state_dir; /* absolute, without links: of deps */
 	int state_fd, published_fd;
 	struct jobs *work;     /* what takes long: copying, checking, compressing, removing */
+	struct jobs *lookups;  /* of names, for the proxy: a dead resolver holds up only these */
 	struct jobs *watch;    /* of the sandbox, which must not wait for those */
 	struct jobs *switcher; /* one thread: changes of pages, in their order */
 	struct sandbox *sandbox;
@@ -413,6 +414,7 @@ int finishing_work(void *checking);
 void checking_free(void *checking);
 
 /* steps.c: what is done in each phase; build_end() comes from here */
+int proxy_ensure(struct publisher *p, struct fault *reterr) must_use;
 void steps_begin(struct build *b);
 void steps_stop(struct build *b); /* ends what runs and frees what it has */
 

@@ -226,7 +226,7 @@ static void on_refused(const char *text, void *arg)
 			build_log(shelf->builds, "network: %s", text);
 }
 
-static int ensure_proxy(struct publisher *p, struct fault *reterr)
+int proxy_ensure(struct publisher *p, struct fault *reterr)
 {
 	const struct connectproxy_settings settings = {
 		.path = p->proxy_path,
@@ -241,7 +241,8 @@ static int ensure_proxy(struct publisher *p, struct fault *reterr)
 	if (p->proxy)
 		return 0;
 	p->proxy_is_old = false;
-	return connectproxy_new(p->deps.loop, p->work, &settings, on_refused, p, &p->proxy, reterr);
+	return connectproxy_new(p->deps.loop, p->lookups, &settings, on_refused, p, &p->proxy,
+				reterr);
 }
 
 static void run_command(struct build *b, const struct command *c, const char *workdir,
@@ -271,7 +272,7 @@ static void run_command(struct build *b, const struct command *c, const char *wo
 
 	b->last_output_len = 0;
 	log_command(b, c);
-	if ((network == SANDBOX_PROXY && ensure_proxy(p, &b->fault) < 0) ||
+	if ((network == SANDBOX_PROXY && proxy_ensure(p, &b->fault) < 0) ||
 	    sandbox_start(p->sandbox, &request, ops, b, &b->run, &b->fault) < 0) {
 		fail(b);
 		return;

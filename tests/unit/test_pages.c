@@ -3,7 +3,11 @@
 #include "registry_world.h"
 
 #include <fcntl.h>
+#include <netdb.h>
+#include <poll.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 
 #include "base/files.h"
@@ -375,6 +379,60 @@ static void nothing_is_left_of_a_build_that_is_canceled_as_its_release_is_made(v
 	assert_string_equal(page_find(b->p, "s", "published")->current, first);
 }
 
+/* In place of the C library's: a resolver that answers nothing until the pipe is closed. */
+static int resolver[2] = { -1, -1 };
+
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+		struct addrinfo **ret)
+{
+	struct pollfd closed = { .fd = resolver[0] };
+
+	(void)node;
+	(void)service;
+	(void)hints;
+	(void)ret;
+	poll(&closed, 1, -1);
+	return EAI_AGAIN;
+}
+
+static int ask_proxy(const char *path)
+{
+	static const char head[] = "CONNECT registry.example:443 HTTP/1.1\r\n\r\n";
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(write(fd, head, strlen(head)), strlen(head));
+	return fd;
+}
+
+static void a_resolver_that_is_silent_holds_up_no_build(void **state)
+{
+	static const char *registries[] = { "registry.example", NULL };
+	struct published *b = *state;
+	char **before = b->w->settings->publish_registries;
+	scoped(freep) char *release_id = NULL;
+	int clients[8];
+
+	assert_int_equal(pipe2(resolver, O_CLOEXEC), 0);
+	b->w->settings->publish_registries = (char **)registries;
+	assert_int_equal(proxy_ensure(b->p, NULL), 0);
+	b->w->settings->publish_registries = before;
+	for (size_t i = 0; i < ARRAY_SIZE(clients); i++)
+		clients[i] = ask_proxy(b->p->proxy_path);
+	wait_until(b->w, metric_value(METRIC_JOBS) == ARRAY_SIZE(clients));
+
+	release_id = publish(b, b->w->ann, "s", "<h1>one</h1>");
+	assert_non_null(release_id);
+	close(resolver[1]);
+	for (size_t i = 0; i < ARRAY_SIZE(clients); i++)
+		close(clients[i]);
+	wait_until(b->w, metric_value(METRIC_JOBS) == 0);
+	close(resolver[0]);
+}
+
 static void on_no_site(const struct published_site *site, struct fault *fault, void *arg)
 {
 	(void)site;
@@ -416,6 +474,7 @@ int main(void)
 		test(a_page_whose_session_ends_while_it_is_switched_ends_with_it),
 		test(a_build_whose_session_ends_while_its_release_is_switched_to_is_forgotten),
 		test(nothing_is_left_of_a_build_that_is_canceled_as_its_release_is_made),
+		test(a_resolver_that_is_silent_holds_up_no_build),
 		test(the_end_finds_pages_that_wait_to_be_opened),
 	};
 
