@@ -158,9 +158,16 @@ static int show_log(struct ctl *ctl, const char *path, bool follow)
 {
 	scoped(problem_done) struct problem problem = { 0 };
 	scoped(freep) char *log = xasprintf("%s/log%s", path, follow ? "?follow=1" : "");
+	FILE *clean;
+	int r;
 
 	fflush(ctl->err);
-	return client_copy(ctl->client, log, ctl->err, &problem);
+	clean = printable_stream(ctl->err);
+	if (!clean)
+		return -1;
+	r = client_copy(ctl->client, log, clean, &problem);
+	fclose(clean);
+	return r;
 }
 
 /* The last lines of the log, for people who did not see it. */

@@ -46,6 +46,60 @@ char *printable_lines(const char *s)
 	return printable_but(s, '\n');
 }
 
+struct cleaning {
+	FILE *to;
+	bool holds; /* 0xc2, of which a control character may come */
+};
+
+static void clean_byte(struct cleaning *c, unsigned char byte)
+{
+	if (c->holds && byte >= 0x80 && byte <= 0x9f) {
+		fputs("??", c->to);
+		c->holds = false;
+		return;
+	}
+	if (c->holds)
+		putc(0xc2, c->to);
+	c->holds = byte == 0xc2;
+	if (c->holds)
+		return;
+	if ((byte < 0x20 && byte != '\n' && byte != '\t') || byte == 0x7f)
+		byte = '?';
+	putc(byte, c->to);
+}
+
+static ssize_t on_clean(void *cookie, const char *bytes, size_t len)
+{
+	struct cleaning *c = cookie;
+
+	for (size_t i = 0; i < len; i++)
+		clean_byte(c, (unsigned char)bytes[i]);
+	return fflush(c->to) != 0 || ferror(c->to) ? 0 : (ssize_t)len;
+}
+
+static int on_cleaned(void *cookie)
+{
+	struct cleaning *c = cookie;
+
+	if (c->holds)
+		putc(0xc2, c->to);
+	free(c);
+	return 0;
+}
+
+FILE *printable_stream(FILE *to)
+{
+	const cookie_io_functions_t functions = { .write = on_clean, .close = on_cleaned };
+	struct cleaning *c = xcalloc(1, sizeof(*c));
+	FILE *f;
+
+	c->to = to;
+	f = fopencookie(c, "w", functions);
+	if (!f)
+		free(c);
+	return f;
+}
+
 void output_json(const struct ctl *ctl, const cJSON *document)
 {
 	scoped(freep) char *text = ctl->tty ? cJSON_Print(document) : json_print(document);

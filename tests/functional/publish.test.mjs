@@ -484,6 +484,11 @@ test("previewctl publish, releases, rollback and unpublish", async (t) => {
 	await until(async () => (await d.local.get(`${base("default")}/builds/${id}`)).json.state === "succeeded");
 	const verbose = await ctl("publish", "-v");
 	assert.match(verbose.stderr, /# detect: plain static files[^]*# done/);
+	fs.mkdirSync(path.join(dir, "deep"));
+	fs.symlinkSync("nowhere", path.join(dir, "deep", "tab\u0085"));
+	const odd = await ctl("publish", "-v");
+	assert.match(odd.stderr, /'deep\/tab\?\?' is left out/, JSON.stringify(odd));
+	fs.rmSync(path.join(dir, "deep"), { recursive: true });
 	assert.equal((await ctl("unpublish")).stdout, "published");
 	assert.match((await ctl("unpublish")).stderr, /nothing is published/);
 

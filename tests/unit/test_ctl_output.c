@@ -42,6 +42,27 @@ static void people_get_aligned_columns(void **state)
 				  "b\xc3\xa9        down    x?[2Jy?z\n");
 }
 
+static void what_comes_in_pieces_drives_no_terminal(void **state)
+{
+	static const char *const pieces[] = { "a\x1b[2Jb\tc\n", "\xc3", "\xa9 \xc2",
+					      "\x9b"
+					      "31m \xc2\xa9\r\x7f",
+					      "\xc2" };
+	scoped(freep) char *text = NULL;
+	size_t size;
+	FILE *to = open_memstream(&text, &size), *clean = printable_stream(to);
+
+	(void)state;
+	assert_non_null(clean);
+	for (size_t i = 0; i < ARRAY_SIZE(pieces); i++) {
+		fputs(pieces[i], clean);
+		fflush(clean);
+	}
+	fclose(clean);
+	fclose(to);
+	assert_string_equal(text, "a?[2Jb\tc\n\xc3\xa9 ??31m \xc2\xa9??\xc2");
+}
+
 static void programs_get_tabs_and_no_titles(void **state)
 {
 	scoped(freep) char *text = print(false, false);
@@ -190,6 +211,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(people_get_aligned_columns),
+		cmocka_unit_test(what_comes_in_pieces_drives_no_terminal),
 		cmocka_unit_test(programs_get_tabs_and_no_titles),
 		cmocka_unit_test(only_the_status_has_color),
 		cmocka_unit_test(an_empty_table_is_nothing),
