@@ -227,6 +227,7 @@ struct copying {
 	const char *const *skip;
 	const struct tree_limits *limits;
 	const volatile bool *cancel;
+	const uid_t *owner; /* NULL: whoever's they are */
 	struct tree_size size;
 };
 
@@ -298,6 +299,10 @@ static int copy_file(struct copying *c, int from_dir, int to_dir, const char *na
 		return -errno;
 	if (!S_ISREG(st.st_mode) || st.st_ino != seen->st_ino)
 		return 0; /* it has become something else meanwhile */
+	if (c->owner && st.st_uid != *c->owner && st.st_nlink > 1) {
+		c->size.foreign++;
+		return 0;
+	}
 	c->size.bytes += (uint64_t)st.st_size;
 	if (c->size.bytes > c->limits->bytes)
 		return -EDQUOT;
@@ -384,13 +389,28 @@ static int copy_level(struct copying *c, int from, int to, unsigned depth)
 	return -errno;
 }
 
+static int copy(struct copying *c, int from, int to, struct tree_size *ret)
+{
+	int r = copy_level(c, from, to, 0);
+
+	if (ret)
+		*ret = c->size;
+	return r;
+}
+
 int copy_tree(int from, int to, const char *const *skip, const struct tree_limits *limits,
 	      const volatile bool *cancel, struct tree_size *ret)
 {
 	struct copying c = { .skip = skip, .limits = limits, .cancel = cancel };
-	int r = copy_level(&c, from, to, 0);
 
-	if (ret)
-		*ret = c.size;
-	return r;
+	return copy(&c, from, to, ret);
+}
+
+int copy_tree_of(uid_t owner, int from, int to, const char *const *skip,
+		 const struct tree_limits *limits, const volatile bool *cancel,
+		 struct tree_size *ret)
+{
+	struct copying c = { .skip = skip, .limits = limits, .cancel = cancel, .owner = &owner };
+
+	return copy(&c, from, to, ret);
 }

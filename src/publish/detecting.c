@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/strbuf.h"
 #include "base/trees.h"
+#include "publish/output_priv.h"
 #include "publish/publisher_priv.h"
 
 #define ENTRIES_MAX 200000 /* of a project */
@@ -211,11 +212,31 @@ static int remove_outputs(const struct detect *d, int project_fd)
 	return r;
 }
 
+/* The project's owner may have linked what only the daemon may read. */
+static int copy_sources(struct detect *d, int to, const char *const *skip)
+{
+	const struct tree_limits limits = { d->bytes_max, ENTRIES_MAX, DEPTH_MAX };
+	struct tree_size size;
+	struct stat st;
+	int r;
+
+	if (fstat(d->source_fd, &st) < 0)
+		return -errno;
+	if (st.st_uid == geteuid())
+		return copy_tree(d->source_fd, to, skip, &limits, &d->cancel, NULL);
+	r = copy_tree_of(st.st_uid, d->source_fd, to, skip, &limits, &d->cancel, &size);
+	if (size.foreign > 0)
+		warnings_add(&d->project->warnings,
+			     "%zu hard links to files that are not the project's owner's are left "
+			     "out",
+			     size.foreign);
+	return r;
+}
+
 static int copy_project(struct detect *d)
 {
 	static const char *const skip[] = { ".git", ".hg", ".svn", "node_modules", NULL };
 	static const char *const skip_but_modules[] = { ".git", ".hg", ".svn", NULL };
-	const struct tree_limits limits = { d->bytes_max, ENTRIES_MAX, DEPTH_MAX };
 	bool binds_own = !d->install && d->is_isolated && is_trusted(d);
 	bool with_modules = !d->install && !binds_own;
 	scoped(closep) int work_fd = -1, project_fd = -1;
@@ -231,8 +252,7 @@ static int copy_project(struct detect *d)
 		r = project_fd = openat(work_fd, "project", OPEN_DIRECTORY);
 	if (r < 0)
 		return cannot_copy(r, &d->fault);
-	r = copy_tree(d->source_fd, project_fd, with_modules ? skip_but_modules : skip, &limits,
-		      &d->cancel, NULL);
+	r = copy_sources(d, project_fd, with_modules ? skip_but_modules : skip);
 	if (r >= 0 && !d->output_dir)
 		r = remove_outputs(d, project_fd);
 	if (r >= 0)

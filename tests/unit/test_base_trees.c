@@ -153,6 +153,38 @@ static void a_copy_has_files_and_links_and_nothing_skipped(void **state)
 	close(to);
 }
 
+/* A link of ours, in the tree of somebody who would be another. */
+static void a_copy_of_anothers_tree_has_no_links_to_what_is_not_theirs(void **state)
+{
+	static const struct tree_limits limits = { 1000, 100, 8 };
+	struct place *p = *state;
+	struct tree_size size;
+	bool cancel = false;
+	int from, to;
+
+	assert_int_equal(mkdirat(p->fd, "theirs", 0700), 0);
+	assert_int_equal(mkdirat(p->fd, "theirs/src", 0700), 0);
+	assert_int_equal(mkdirat(p->fd, "plain", 0700), 0);
+	make(p->fd, "secret", "of the daemon");
+	make(p->fd, "theirs/src/own", "own");
+	assert_int_equal(linkat(p->fd, "secret", p->fd, "theirs/src/secret", 0), 0);
+	from = openat(p->fd, "theirs", O_RDONLY | O_DIRECTORY);
+
+	to = openat(p->fd, "plain", O_RDONLY | O_DIRECTORY);
+	assert_int_equal(copy_tree_of(geteuid(), from, to, NULL, &limits, &cancel, &size), 0);
+	assert_int_equal(faccessat(to, "src/secret", F_OK, 0), 0);
+	assert_int_equal(size.foreign, 0);
+	close(to);
+	assert_int_equal(mkdirat(p->fd, "held", 0700), 0);
+	to = openat(p->fd, "held", O_RDONLY | O_DIRECTORY);
+	assert_int_equal(copy_tree_of(geteuid() + 1, from, to, NULL, &limits, &cancel, &size), 0);
+	assert_int_equal(faccessat(to, "src/own", F_OK, 0), 0);
+	assert_int_equal(faccessat(to, "src/secret", F_OK, 0), -1);
+	assert_int_equal(size.foreign, 1);
+	close(to);
+	close(from);
+}
+
 static void a_copy_keeps_to_its_limits(void **state)
 {
 	static const struct {
@@ -193,6 +225,7 @@ int main(void)
 		cmocka_unit_test(what_is_nested_too_deep_is_not_measured),
 		cmocka_unit_test(links_are_removed_and_not_what_they_point_at),
 		cmocka_unit_test(a_copy_has_files_and_links_and_nothing_skipped),
+		cmocka_unit_test(a_copy_of_anothers_tree_has_no_links_to_what_is_not_theirs),
 		cmocka_unit_test(a_copy_keeps_to_its_limits),
 	};
 
