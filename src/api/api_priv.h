@@ -153,7 +153,9 @@ cJSON *problem_object(const struct fault *fault); /* the caller's */
 char *problem_text(const struct fault *fault);
 
 /* tokens.c */
-cJSON *token_view(const struct token_info *info);
+/* Of one that was to be minted: {token, …}; NULL where it wasn't, which is answered. */
+cJSON *token_minted(struct call *call, int result, const char *token, const struct token_info *info,
+		    const struct fault *fault);
 int scopes_of(char *const *list, unsigned *ret, struct fault *reterr) must_use;
 int may_manage(const struct call *call, struct fault *reterr) must_use;
 

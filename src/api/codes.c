@@ -117,14 +117,10 @@ static void on_exchanged(int result, const char *token, const struct token_info 
 			 const struct fault *fault, void *arg)
 {
 	struct call *call = arg;
-	cJSON *j;
+	cJSON *j = token_minted(call, result, token, info, fault);
 
-	if (result < 0) {
-		api_reply_fault(call, fault);
+	if (!j)
 		return;
-	}
-	j = token_view(info);
-	json_add_string(j, "token", token);
 	json_add_string(j, "app_id", json_string(call->body, "app_id"));
 	json_add_string(j, "name", json_string(call->body, "name"));
 	api_reply_json(call, 200, j);

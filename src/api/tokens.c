@@ -35,7 +35,7 @@ static void token_params_done(struct token_params *p)
 	json_fields_done(token_fields, p);
 }
 
-cJSON *token_view(const struct token_info *info)
+static cJSON *token_view(const struct token_info *info)
 {
 	cJSON *j = cJSON_CreateObject(), *list;
 	scoped(freep) char *text = scopes_format(info->scopes);
@@ -52,19 +52,27 @@ cJSON *token_view(const struct token_info *info)
 	return j;
 }
 
-static void on_minted(int result, const char *token, const struct token_info *info,
-		      const struct fault *fault, void *arg)
+cJSON *token_minted(struct call *call, int result, const char *token, const struct token_info *info,
+		    const struct fault *fault)
 {
-	struct call *call = arg;
 	cJSON *j;
 
 	if (result < 0) {
 		api_reply_fault(call, fault);
-		return;
+		return NULL;
 	}
 	j = token_view(info);
 	json_add_string(j, "token", token);
-	api_reply_json(call, 201, j);
+	return j;
+}
+
+static void on_minted(int result, const char *token, const struct token_info *info,
+		      const struct fault *fault, void *arg)
+{
+	cJSON *j = token_minted(arg, result, token, info, fault);
+
+	if (j)
+		api_reply_json(arg, 201, j);
 }
 
 int scopes_of(char *const *list, unsigned *ret, struct fault *reterr)

@@ -144,37 +144,20 @@ static void bundle_show_consume(struct bundle *bundle, struct shown *shown)
 /*
  * Answers.
  */
-static void answer(const struct bundle *bundle, publisher_site_fn *done, void *arg)
+static void answer(const struct shown *shown, publisher_site_fn *done, void *arg)
 {
-	const struct shown *shown = bundle->shown;
-	const struct published_site site = {
-		.site = shown->site,
-		.earlier = shown->earlier,
-		.n_earlier = shown->n_earlier,
-		.release_id = shown->release_id,
-		.spa = true,
-	};
-
-	done(&site, NULL, arg);
-}
-
-static void refuse(publisher_site_fn *done, void *arg)
-{
-	scoped(fault_done) struct fault fault = { 0 };
-
-	fault_set(&fault, FAULT_NOT_PUBLISHED, "this app ships no page");
-	done(NULL, &fault, arg);
+	shown_answer(shown, "this app ships no page", done, arg);
 }
 
 /* The bundle may be gone afterwards. */
 static void answer_now(struct bundle *bundle, publisher_site_fn *done, void *arg)
 {
 	if (bundle->shown) {
-		answer(bundle, done, arg);
+		answer(bundle->shown, done, arg);
 		return;
 	}
 	bundle_settle(bundle);
-	refuse(done, arg);
+	answer(NULL, done, arg);
 }
 
 struct bundle_op *bundle_op_free(struct bundle_op *op)
@@ -196,10 +179,7 @@ static void answer_waiting(struct bundle *bundle)
 
 		DL_DELETE(bundle->waiting, op);
 		op->bundle = NULL;
-		if (bundle->shown)
-			answer(bundle, op->done, op->arg);
-		else
-			refuse(op->done, op->arg);
+		answer(bundle->shown, op->done, op->arg);
 	}
 	bundle->answering = false;
 }
@@ -310,7 +290,7 @@ struct bundle_op *bundles_site(struct bundles *b, const char *app_id, publisher_
 	struct bundle_op *op;
 
 	if (!b->apps_dir || !id_is_valid(app_id)) {
-		refuse(done, arg);
+		answer(NULL, done, arg);
 		return NULL;
 	}
 	bundle = bundle_ensure(b, app_id);

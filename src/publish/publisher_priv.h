@@ -155,6 +155,9 @@ bool pages_have_hosts(const struct settings *settings);
 /* sites.c: what is open.  Blocks. */
 int shown_open(int place_fd, const char *release_id, struct shown **ret) must_use;
 struct shown *shown_free(struct shown *shown);
+/* NULL: nothing is, and this sentence says so. */
+void shown_answer(const struct shown *shown, const char *otherwise, publisher_site_fn *done,
+		  void *arg);
 void page_show_consume(struct page *page, struct shown *shown);
 void page_close(struct page *page);
 void pages_close_some(struct publisher *p);

@@ -118,26 +118,31 @@ struct site_op *site_op_free(struct site_op *op)
 	return NULL;
 }
 
-static void answer(const struct page *page, publisher_site_fn *done, void *arg)
+void shown_answer(const struct shown *shown, const char *otherwise, publisher_site_fn *done,
+		  void *arg)
 {
-	const struct shown *shown = page->shown;
-	const struct published_site site = {
+	scoped(fault_done) struct fault fault = { 0 };
+	struct published_site site;
+
+	if (!shown) {
+		fault_set(&fault, FAULT_NOT_PUBLISHED, "%s", otherwise);
+		done(NULL, &fault, arg);
+		return;
+	}
+	site = (struct published_site){
 		.site = shown->site,
 		.earlier = shown->earlier,
 		.n_earlier = shown->n_earlier,
 		.release_id = shown->release_id,
 		.spa = true,
 	};
-
 	done(&site, NULL, arg);
 }
 
-static void refuse(publisher_site_fn *done, void *arg)
+/* NULL: nobody's, or of none that may be seen. */
+static void answer(const struct page *page, publisher_site_fn *done, void *arg)
 {
-	scoped(fault_done) struct fault fault = { 0 };
-
-	fault_set(&fault, FAULT_NOT_PUBLISHED, "nothing is published here");
-	done(NULL, &fault, arg);
+	shown_answer(page ? page->shown : NULL, "nothing is published here", done, arg);
 }
 
 struct opening {
@@ -179,10 +184,7 @@ void page_opening_done(struct page *page)
 
 		DL_DELETE(page->waiting, op);
 		op->page = NULL;
-		if (page->shown)
-			answer(page, op->done, op->arg);
-		else
-			refuse(op->done, op->arg);
+		answer(page, op->done, op->arg);
 	}
 }
 
@@ -241,7 +243,7 @@ static struct site_op *ask(struct publisher *p, struct page *page, publisher_sit
 	struct site_op *op;
 
 	if (!page) {
-		refuse(done, arg);
+		answer(NULL, done, arg);
 		return NULL;
 	}
 	if (page->shown) {
@@ -251,7 +253,7 @@ static struct site_op *ask(struct publisher *p, struct page *page, publisher_sit
 		return NULL;
 	}
 	if (!open_page(page)) {
-		refuse(done, arg);
+		answer(NULL, done, arg);
 		return NULL;
 	}
 	op = xcalloc(1, sizeof(*op));
