@@ -175,7 +175,7 @@ static int read_answer(struct sockdiag *sd, const struct answer *answer)
 
 	for (;;) {
 		const ssize_t n = recv(sd->fd, &buffer, sizeof(buffer), MSG_TRUNC);
-		unsigned left = (unsigned)n;
+		int64_t left = n; /* may fall below zero behind the last */
 
 		if (n < 0 && errno == EINTR)
 			continue;

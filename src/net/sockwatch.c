@@ -112,7 +112,7 @@ static void read_messages(struct sockwatch *w, unsigned max)
 
 	while (w->fd >= 0 && max-- > 0) {
 		const ssize_t n = recv(w->fd, &buffer, sizeof(buffer), MSG_DONTWAIT);
-		unsigned left = (unsigned)n;
+		int64_t left = n; /* may fall below zero behind the last */
 
 		if (n < 0 && errno == ENOBUFS) {
 			w->ops->overrun(w->arg);
