@@ -281,6 +281,19 @@ static bool is_for_us(const char *line)
 	return false;
 }
 
+/*
+ * A name and its colon (RFC 9112 section 5): with a blank between the two, or before them, the next
+ * server may read another field than we do.
+ */
+static bool is_some_field(const char *line)
+{
+	static const char token[] = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "abcdefghijklmnopqrstuvwxyz";
+	const size_t len = strspn(line, token);
+
+	return len > 0 && line[len] == ':';
+}
+
 /* The fields, as far as they are handed on. */
 static int copy_fields(const char *at, const char *end, struct strbuf *out)
 {
@@ -291,6 +304,8 @@ static int copy_fields(const char *at, const char *end, struct strbuf *out)
 			return 400;
 		if (!*line)
 			return at == end ? 0 : 400;
+		if (!is_some_field(line))
+			return 400;
 		if (!is_for_us(line))
 			strbuf_printf(out, "%s\r\n", line);
 	}
