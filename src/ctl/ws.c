@@ -302,9 +302,13 @@ static void on_message(wslay_event_context_ptr frames,
 		ws->close_code =
 			message->status_code ? message->status_code : WSLAY_CODE_NO_STATUS_RCVD;
 		free(ws->close_reason);
-		/* The reason stands behind the two bytes of the code. */
+		/*
+		 * The reason stands behind the two bytes of the code.  Of one that came in pieces
+		 * wslay has not looked at all bytes, and it is going to be shown.
+		 */
 		ws->close_reason =
-			message->msg_length > 2
+			message->msg_length > 2 && utf8_is_valid((const char *)message->msg + 2,
+								 message->msg_length - 2)
 				? xstrndup((const char *)message->msg + 2, message->msg_length - 2)
 				: NULL;
 		return;

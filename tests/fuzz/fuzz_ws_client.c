@@ -81,7 +81,7 @@ static void receive_all(struct ws *ws)
 	while ((r = ws_receive(ws, 1, &text, &len)) > 0)
 		assert(utf8_is_valid(text, len));
 	assert(r == 0 || r == -EPROTO || r == -ECONNRESET);
-	assert(ws_close_reason(ws));
+	assert(utf8_is_valid(ws_close_reason(ws), strlen(ws_close_reason(ws))));
 	assert(ws_close_code(ws) >= 1000 && ws_close_code(ws) < 5000);
 }
 
