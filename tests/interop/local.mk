@@ -2,7 +2,8 @@
 # Its packages come with `npm ci` in tests/ of the source.  INTEROP_TESTS for some of them.
 EXTRA_DIST += %reldir%/jwt.test.mjs %reldir%/llhttp.test.mjs \
 	%reldir%/pages.test.mjs %reldir%/socketio.test.mjs %reldir%/static.test.mjs %reldir%/tree.mjs \
-	%reldir%/websocket.test.mjs %reldir%/frameworks.test.mjs %reldir%/injects.test.mjs %reldir%/noderange.test.mjs
+	%reldir%/websocket.test.mjs %reldir%/frameworks.test.mjs %reldir%/injects.test.mjs %reldir%/noderange.test.mjs \
+	%reldir%/smuggling.test.mjs
 
 interop_programs = tests/fuzz/parse-one$(EXEEXT) tests/interop/http-fixture$(EXEEXT) \
 	tests/interop/sio-fixture$(EXEEXT) tests/interop/static-fixture$(EXEEXT) \
@@ -11,8 +12,9 @@ if HAVE_JWT
 interop_programs += tests/interop/jwt-check$(EXEEXT)
 endif
 
-check-interop: $(interop_programs)
-	cd '$(srcdir)' && PARSE_ONE='$(abs_top_builddir)/tests/fuzz/parse-one' \
+check-interop: $(interop_programs) previewd$(EXEEXT)
+	cd '$(srcdir)' && PREVIEWD='$(abs_top_builddir)/previewd' \
+		PARSE_ONE='$(abs_top_builddir)/tests/fuzz/parse-one' \
 		HTTP_FIXTURE='$(abs_top_builddir)/tests/interop/http-fixture' \
 		SIO_FIXTURE='$(abs_top_builddir)/tests/interop/sio-fixture' \
 		STATIC_FIXTURE='$(abs_top_builddir)/tests/interop/static-fixture' \
