@@ -21,3 +21,4 @@ include tests/mcp/local.mk
 include tests/agents/local.mk
 include tests/functional/local.mk
 include tests/bench/local.mk
+include tests/faults/local.mk

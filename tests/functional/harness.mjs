@@ -354,7 +354,7 @@ export class Daemon {
 	// kill -9, and nothing else.
 	async kill() {
 		const ended = await this.child.kill();
-		this.log.push(...this.child.stderr.all);
+		this.log = this.log.concat(this.child.stderr.all);
 		this.#close_clients();
 		return ended;
 	}
@@ -364,7 +364,7 @@ export class Daemon {
 		for (const stream of this.streams) stream.terminate();
 		this.child.signal("SIGTERM");
 		const ended = await within(this.child.exited, `the daemon's end; it said:\n${this.child.stderr.text}`);
-		this.log.push(...this.child.stderr.all);
+		this.log = this.log.concat(this.child.stderr.all);
 		return ended;
 	}
 
