@@ -140,23 +140,38 @@ static int write_batch(struct store_sqlite *s, const struct store_batch *b)
 	return rc;
 }
 
+/*
+ * A commit that failed at its fsync(2) stands whole in the log, and would be found there by the
+ * next start if the daemon were killed now: what was refused would come back.  So the next frames
+ * of the log are written over with something harmless.  That this fails at its own fsync doesn't
+ * matter: what follows the frame written is not valid any more.
+ */
+static void take_back(struct store_sqlite *s)
+{
+	sqlite_file_touch(&s->file);
+}
+
 /* The commits from `first` up to but not with `end`, all or none. */
 static int write_transaction(struct store_sqlite *s, struct store_commit *first,
 			     const struct store_commit *end)
 {
 	sqlite3 *db = s->file.db;
 	int rc = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+	bool committing;
 	int r;
 
 	for (const struct store_commit *c = first; rc == SQLITE_OK && c != end; c = c->next)
 		rc = write_batch(s, c->batch);
-	if (rc == SQLITE_OK)
+	committing = rc == SQLITE_OK;
+	if (committing)
 		rc = sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
 
 	r = sqlite_errno(db, rc);
 	/* Some failures have rolled back by themselves. */
 	if (rc != SQLITE_OK && !sqlite3_get_autocommit(db))
 		sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+	if (rc != SQLITE_OK && committing)
+		take_back(s);
 	return r;
 }
 

@@ -33,6 +33,7 @@ static atomic_llong file_size_max = INT64_MAX; /* past it there is no space */
 static atomic_bool gate_closed;                /* the next write waits for `gate` */
 static sem_t at_gate, gate;
 static atomic_int n_syncs;
+static atomic_int sync_errno; /* each sync fails with it */
 
 static void step(void)
 {
@@ -72,6 +73,10 @@ static int hostile_unlink(const char *path)
 int fdatasync(int fd)
 {
 	atomic_fetch_add(&n_syncs, 1);
+	if (atomic_load(&sync_errno)) {
+		errno = atomic_load(&sync_errno);
+		return -1;
+	}
 	return (int)syscall(SYS_fdatasync, fd);
 }
 
@@ -635,6 +640,33 @@ static void a_sick_disk_is_told_and_a_probe_sees_its_recovery(void **state)
 	assert_string_equal(attachments(f->store), "s1/b ");
 }
 
+static void be_killed_after_a_sync_failed(struct fixture *f, int out)
+{
+	(void)out;
+	open_well(f);
+	if (put(f, "answered") < 0)
+		_exit(1);
+	atomic_store(&sync_errno, EIO);
+	if (put(f, "refused") != -EIO || put(f, "refused-too") != -EIO)
+		_exit(2);
+	kill(getpid(), SIGKILL);
+}
+
+static void what_was_refused_at_its_sync_is_not_there_after_a_kill(void **state)
+{
+	struct fixture *f = *state;
+	int out, status;
+	pid_t pid = start_child(be_killed_after_a_sync_failed, f, &out);
+
+	close(out);
+	status = end_of_child(pid);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGKILL);
+
+	open_well(f);
+	assert_string_equal(attachments(f->store), "s1/answered ");
+}
+
 static void a_quota_is_met_like_a_full_disk(void **state)
 {
 	struct fixture *f = *state;
@@ -903,6 +935,7 @@ int main(void)
 		TEST(a_batch_too_large_for_the_disk_fails_alone),
 		TEST(past_pending_max_it_says_so_and_goes_on),
 		TEST(a_sick_disk_is_told_and_a_probe_sees_its_recovery),
+		TEST(what_was_refused_at_its_sync_is_not_there_after_a_kill),
 		TEST(a_quota_is_met_like_a_full_disk),
 		TEST(a_foreign_writer_makes_it_busy_and_is_waited_for),
 		TEST(a_full_file_system_is_told_and_recovers),
