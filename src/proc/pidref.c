@@ -347,6 +347,13 @@ void pidref_done(struct pidref *p)
 	*p = PIDREF_NONE;
 }
 
+void pidref_let_go(struct pidref *p)
+{
+	if (p->fd >= 0)
+		close(p->fd);
+	p->fd = -1;
+}
+
 static bool is_same_and_runs(const struct pidref *ref)
 {
 	struct process p;

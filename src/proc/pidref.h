@@ -28,6 +28,9 @@ int pidref_find(pid_t pid, uint64_t start_time, struct pidref *ret) must_use;
 
 void pidref_done(struct pidref *p);
 
+/* Keeps its numbers and no descriptor: for what is only remembered. */
+void pidref_let_go(struct pidref *p);
+
 /* Whether it still runs: a zombie doesn't. */
 bool pidref_is_alive(const struct pidref *p);
 

@@ -371,6 +371,9 @@ void task_has_ended(struct task *t)
 	log_end(t);
 	task_watch_stop(t);
 	task_let_go(t);
+	/* It is shown for long, and there may be many. */
+	pidref_let_go(&t->root);
+	pidref_let_go(&t->reaper);
 	/* That of a registered task is its maker's to remove. */
 	if (t->cgroup && t->kind == TASK_KIND_STARTED && !t->left) {
 		int r = cgroup_remove(t->cgroup);

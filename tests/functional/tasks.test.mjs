@@ -69,6 +69,18 @@ test("a command is started, shown, and its output and exit status are kept", asy
 	assert.deepEqual((await d.local.get(tasks("s1"))).json.tasks.map((one) => one.task_id), ["hello"]);
 });
 
+test("tasks that have ended are shown, and hold no descriptor", async (t) => {
+	const d = await start(t);
+	const open = () => fs.readdirSync(`/proc/${d.child.pid}/fd`).length;
+	await begin(t, d.local, "s1", { task_id: "first", command: ["true"] });
+	await ended(d.local, "s1", "first");
+	const before = open();
+	for (let i = 0; i < 15; i++) await begin(t, d.local, "s1", { task_id: `t${i}`, command: ["true"] });
+	for (let i = 0; i < 15; i++) await ended(d.local, "s1", `t${i}`);
+	assert.equal((await d.local.get(tasks("s1"))).json.tasks.length, 16);
+	await until(() => open() <= before, `there are ${before} descriptors again`);
+});
+
 test("a list is run without a shell, in the session's directory, with a clean environment", async (t) => {
 	const d = await start(t, { env: { SECRET_OF_THE_DAEMON: "1" } });
 	const workdir = temp_dir(t);
