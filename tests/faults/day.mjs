@@ -28,8 +28,9 @@ export class Day {
 		this.d = daemon;
 		this.dir = dir;
 		this.random = random;
+		this.sessions = Object.keys(sessions);
 		this.things = new Map(); // "session/name" → {answered, asked: what was cut off since}
-		this.highest = Object.fromEntries(Object.keys(sessions).map((s) => [s, 0]));
+		this.highest = Object.fromEntries(this.sessions.map((s) => [s, 0]));
 		this.epochs = new Set();
 		this.complaints = [];
 		this.answers = { done: 0, refused: 0, none: 0 };
@@ -50,7 +51,7 @@ export class Day {
 
 	async watch() {
 		this.streams = [];
-		for (const s of Object.keys(sessions)) {
+		for (const s of this.sessions) {
 			const stream = await events.join(this.d, s);
 			stream.session = s;
 			this.streams.push(stream);
@@ -197,7 +198,7 @@ export class Day {
 
 	start() {
 		this.running = true;
-		const agents = Object.keys(sessions).flatMap((s) => names.map((n) => this.#agent(this.thing(s, n))));
+		const agents = this.sessions.flatMap((s) => names.map((n) => this.#agent(this.thing(s, n))));
 		this.clients = [
 			...agents,
 			this.#publisher(this.thing("s0", "published")),
@@ -263,7 +264,7 @@ export class Day {
 
 	// All sessions end, and with them all that they have.
 	async close() {
-		for (const s of Object.keys(sessions)) {
+		for (const s of this.sessions) {
 			await this.d.local.del(`${base(s)}/published`);
 			const answer = await this.d.admin.del(base(s));
 			if (answer.status >= 300) this.complain(`the end of ${s}: ${answer.text}`);

@@ -93,6 +93,7 @@ export class World {
 			settings: { "limits.per_session": PER_SESSION, "limits.per_user": PER_USER, "tasks.kill_grace": "1s", "publish.sandbox": "prefer", ...settings },
 		});
 		await this.d.start();
+		this.at_start = descriptors(this.d.child.pid, this.state);
 		this.day = new Day(this.d, this.dir, this.random);
 		await this.day.open();
 		await this.day.watch();
@@ -142,39 +143,36 @@ export class World {
 		for (const api of this.d.apis) api.close();
 	}
 
-	// Its descriptors, as soon as nothing changes any more: processes that ended are told of by theirs.
-	async at_rest(pid) {
-		let before = "";
-		for (;;) {
-			const now = descriptors(pid, this.state);
-			if (JSON.stringify(now) === before) return now;
-			before = JSON.stringify(now);
-			await sleep(300);
-		}
+	// Its descriptors, as soon as there are no more of them than after a start; what ended lets go of
+	// them a moment later.
+	async #descriptors_are_back(what) {
+		const more = () => {
+			const now = descriptors(this.d.child.pid, this.state);
+			return Object.entries(now).filter(([kind, n]) => n > (this.at_start[kind] ?? 0));
+		};
+		await until(() => more().length === 0, "they are back", 20_000).catch(() => {
+			const said = more().map(([kind, n]) => `${n} of ${kind} instead of ${this.at_start[kind] ?? 0}`);
+			if (said.length) this.complain(`descriptors left over ${what}: ${said.join(", ")}`);
+		});
 	}
 
 	// To the end: gone by, then looked at what is left of it.
 	async end() {
 		if (!this.day.clients) this.day.clients = [];
 		await this.settle();
-		const lived = this.d.child.pid;
 		// of the very process that the fault met: what its clients had of it is given back
-		await this.#close_day();
+		await this.day.close();
 		await this.quiet();
-		const settled = await this.at_rest(lived);
+		await this.#descriptors_are_back("by it");
 
-		// A new one over the same state, after the same: it is what there should be.
 		await this.d.kill();
 		await this.d.start();
-		const found = [];
-		for (const s of ["s0", "s1", "s2", "s3"]) {
-			const answer = await this.d.admin.get(base(s));
-			if (answer.status !== 404) found.push(s);
+		for (const s of this.day.sessions) {
+			const { status } = await this.d.admin.get(base(s));
+			this.expect(status === 404, `${s} had ended, and is back`);
 		}
-		this.expect(found.length === 0, `sessions that had ended are back: ${found}`);
 		await this.quiet();
-		const fresh = await this.at_rest(this.d.child.pid);
-		for (const [kind, n] of Object.entries(settled)) if (n > (fresh[kind] ?? 0) + 1) this.complain(`${n} descriptors of ${kind}, where ${fresh[kind] ?? 0} are left by a new start`);
+		await this.#descriptors_are_back("by the next start");
 
 		const { port } = this.d;
 		const { code, signal } = await this.d.stop();
@@ -192,10 +190,6 @@ export class World {
 		}
 		const said = this.d.log.filter((line) => /Sanitizer|runtime error:|Assertion/.test(line));
 		this.expect(said.length === 0, said.join("\n"));
-	}
-
-	async #close_day() {
-		await this.day.close();
 	}
 
 	async clean_up() {
