@@ -2,6 +2,7 @@ libpreviewd_a_SOURCES += \
 	%reldir%/activity.c %reldir%/activity.h \
 	%reldir%/attach.c \
 	%reldir%/change.c \
+	%reldir%/edge.c \
 	%reldir%/framing.c %reldir%/framing.h \
 	%reldir%/hold.c \
 	%reldir%/memory.c \

@@ -396,6 +396,8 @@ struct attachment *attachment_free(struct registry *reg, struct attachment *a)
 		return NULL;
 
 	owner_forget(a);
+	if (a->by_label)
+		HASH_DELETE(label_hh, reg->by_label, a);
 	if (a->presence == PRESENCE_DOWN || a->presence == PRESENCE_FOREIGN)
 		metric_add(METRIC_PREVIEWS_DOWN, -1);
 	watch_leave(reg, a);
@@ -422,6 +424,19 @@ bool attachment_is_page(const struct attachment *a)
 	return attachment_is_published(a) || attachment_is_bundled(a);
 }
 
+/* What it replaces has the same label, and has left. */
+static void label_enter(struct registry *reg, struct attachment *a)
+{
+	const char *label = a->record->label;
+	struct attachment *other;
+
+	HASH_FIND(label_hh, reg->by_label, label, strlen(label), other);
+	if (other) /* another's hand in the database */
+		return;
+	HASH_ADD_KEYPTR(label_hh, reg->by_label, label, strlen(label), a);
+	a->by_label = true;
+}
+
 void attachment_begin(struct registry *reg, struct attachment *a, enum clock_cause cause)
 {
 	clock_reset(reg, a, cause);
@@ -429,6 +444,7 @@ void attachment_begin(struct registry *reg, struct attachment *a, enum clock_cau
 		a->presence = PRESENCE_UP; /* previewd itself serves it */
 		return;
 	}
+	label_enter(reg, a);
 	watch_enter(reg, a);
 	if (cause != CLOCK_START)
 		presence_begin(reg, a);

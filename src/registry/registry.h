@@ -196,6 +196,35 @@ int registry_touch(struct registry *reg, const struct principal *principal,
 		   const struct session_ref *ref, const char *name, cJSON **ret,
 		   struct fault *reterr) must_use;
 
+/*
+ * The edge: a proxy in front of which each attached server has a host name of its own, by its label
+ * in preview.public_url_template.  Whether a request may pass is decided in src/api/edge.c.
+ */
+bool registry_has_edge(const struct registry *reg);
+
+/* The label of such a host, which the caller frees; NULL where it is none. */
+char *registry_edge_label(const struct registry *reg, const char *host);
+
+/* A request for what has that label: where to ("127.0.0.1:5173", the caller frees it), and how.
+ * It is use, and resets the idle clock.  FAULT_PREVIEW_NOT_FOUND; FAULT_FORBIDDEN where what
+ * listens there now is another's. */
+int registry_edge_pass(struct registry *reg, const char *label, char **ret_upstream,
+		       const char **ret_scheme, struct fault *reterr) must_use;
+
+/* The path a viewer of it begins with; NULL where nothing has that label any more.  Borrowed. */
+const char *registry_edge_path(const struct registry *reg, const char *label);
+
+/* What a link to it needs.  Borrowed, but for `origin`, its own through the edge: NULL where it has
+ * none. */
+struct edge_place {
+	const char *label;
+	const char *url;
+	char *origin; /* "https://LABEL.preview.example.org" */
+};
+int registry_edge_place(const struct registry *reg, const struct principal *principal,
+			const struct session_ref *ref, const char *name, struct edge_place *ret,
+			struct fault *reterr) must_use;
+
 /* Why it is kept or about to go: sockets, what set the idle clock last, when it ends. */
 int registry_why(struct registry *reg, const struct principal *principal,
 		 const struct session_ref *ref, const char *name, cJSON **ret,

@@ -91,12 +91,15 @@ enum clock_cause {
 	CLOCK_TRAFFIC,
 	CLOCK_TOUCH,
 	CLOCK_UNPIN,
+	CLOCK_EDGE, /* a request through the edge */
 };
 
 struct attachment {
 	struct record_attachment *record; /* ours */
 	struct slot *slot;
 	struct attachment *port_prev, *port_next;
+	bool by_label; /* it is in that index, as what is in force is */
+	UT_hash_handle label_hh;
 
 	/* The idle clock (reaper.c). */
 	usec_t touched_at; /* realtime; 0: never */
@@ -156,6 +159,7 @@ struct registry {
 	struct session *sessions;
 	struct user *users;
 	struct attachment **by_port; /* lists, by port: also those on their way */
+	struct attachment *by_label; /* servers in force */
 	uint16_t forbidden_ports[16];
 	size_t n_forbidden_ports;
 	struct registry_op *ops;
@@ -374,7 +378,7 @@ void publish_detached(struct registry *reg, const struct attachment *a, const ch
 
 void publish_presence(struct registry *reg, const struct attachment *a);
 void publish_idle_warning(struct registry *reg, const struct attachment *a);
-int attachment_find(struct registry *reg, const struct principal *principal,
+int attachment_find(const struct registry *reg, const struct principal *principal,
 		    const struct session_ref *ref, const char *name, struct attachment **ret,
 		    struct fault *reterr) must_use;
 

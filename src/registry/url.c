@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/mem.h"
 #include "base/strbuf.h"
@@ -152,6 +153,67 @@ out:
 	curl_free(port);
 	curl_url_cleanup(u);
 	return r;
+}
+
+struct span {
+	const char *at;
+	size_t len;
+};
+
+/* What stands before and behind the label in the host; -EINVAL where that alone is no host. */
+static int label_place(const char *template, struct span *before, struct span *behind)
+{
+	static const char field[] = "{label}";
+	const char *host = strstr(template, "://");
+	const char *label, *end;
+
+	if (!host)
+		return -EINVAL;
+	host += strlen("://");
+	end = host + strcspn(host, ":/?#");
+	label = strstr(host, field);
+	if (!label || label >= end)
+		return -EINVAL;
+	*before = (struct span){ host, (size_t)(label - host) };
+	label += strlen(field);
+	*behind = (struct span){ label, (size_t)(end - label) };
+	return memchr(before->at, '{', before->len) || memchr(behind->at, '{', behind->len)
+		       ? -EINVAL
+		       : 0;
+}
+
+bool url_template_has_edge(const char *template)
+{
+	struct span before, behind;
+
+	return label_place(template, &before, &behind) == 0;
+}
+
+char *url_template_label(const char *template, const char *host)
+{
+	struct span before, behind;
+	size_t len = strlen(host);
+	char *label;
+
+	if (label_place(template, &before, &behind) < 0 || len <= before.len + behind.len ||
+	    strncasecmp(host, before.at, before.len) != 0 ||
+	    strncasecmp(host + len - behind.len, behind.at, behind.len) != 0)
+		return NULL;
+	label = xstrndup(host + before.len, len - before.len - behind.len);
+	for (char *c = label; *c; c++) {
+		if (*c >= 'A' && *c <= 'Z')
+			*c += 'a' - 'A';
+	}
+	return label;
+}
+
+char *url_expand_origin(const char *template, const struct url_fields *fields)
+{
+	const char *host = strstr(template, "://") + strlen("://");
+	scoped(freep) char *origin =
+		xstrndup(template, (size_t)(host - template) + strcspn(host, "/?#"));
+
+	return url_expand(origin, fields, "");
 }
 
 bool url_path_is_valid(const char *path)

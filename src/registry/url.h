@@ -28,6 +28,17 @@ int url_template_check(const char *template, struct fault *reterr) must_use;
  */
 char *url_expand(const char *template, const struct url_fields *fields, const char *path);
 
+/* Whether each attachment has a host of its own by it: the label, and no other field, is in there.
+ */
+bool url_template_has_edge(const char *template);
+
+/* The label of a host, without a port, that such a template would make, in lower case; the caller
+ * frees it.  NULL when it is none. */
+char *url_template_label(const char *template, const char *host);
+
+/* "https://label.preview.example.org", by such a template; the caller frees it. */
+char *url_expand_origin(const char *template, const struct url_fields *fields);
+
 /* The host and "host[:port]" of an http or https URL; the caller frees both.  -EINVAL. */
 int url_host(const char *url, char **ret_host, char **ret_authority) must_use;
 

@@ -21,9 +21,11 @@ static void add_address(cJSON *j, const struct attachment *a)
 	json_add_u64(j, "port", (uint64_t)a->record->port);
 }
 
-static const char *connect_mode(const struct attachment *a)
+static const char *connect_mode(const struct registry *reg, const struct attachment *a)
 {
-	return strcmp(a->record->type, "proxy") == 0 ? "direct" : "same_origin";
+	if (attachment_is_page(a))
+		return "same_origin";
+	return registry_has_edge(reg) ? "edge" : "direct";
 }
 
 static cJSON *owner_view(const struct registry *reg, const struct attachment *a)
@@ -92,7 +94,7 @@ cJSON *attachment_view(struct registry *reg, const struct attachment *a)
 	cJSON_AddBoolToObject(j, "focus", r->focus != 0);
 	json_add_string(j, "label", r->label);
 	json_add_string(j, "bash_task_id", r->bash_task_id);
-	json_add_string(j, "connect", connect_mode(a));
+	json_add_string(j, "connect", connect_mode(reg, a));
 	json_add_string(j, "status", presence_text(a->presence));
 	json_add_string(j, "activity", activity_text(activity_of(reg, a)));
 	cJSON_AddBoolToObject(j, "pinned", a->record->pinned != 0);
@@ -165,7 +167,7 @@ void publish_attached(struct registry *reg, const struct attachment *a)
 	add_address(j, a);
 	json_add_string(j, "path", r->path);
 	cJSON_AddBoolToObject(j, "focus", r->focus != 0);
-	json_add_string(j, "connect", connect_mode(a));
+	json_add_string(j, "connect", connect_mode(reg, a));
 	/* Who shows it has to know at once what will keep it from being seen. */
 	json_free(probe_view(a, &warnings));
 	cJSON_AddItemToObject(j, "warnings", warnings);
@@ -249,7 +251,7 @@ int registry_list(struct registry *reg, const struct principal *principal,
 	return 0;
 }
 
-int attachment_find(struct registry *reg, const struct principal *principal,
+int attachment_find(const struct registry *reg, const struct principal *principal,
 		    const struct session_ref *ref, const char *name, struct attachment **ret,
 		    struct fault *reterr)
 {

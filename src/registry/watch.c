@@ -158,7 +158,8 @@ static void forget_gone(struct registry *reg)
  */
 enum activity activity_of(const struct registry *reg, const struct attachment *a)
 {
-	bool used = a->active_by == CLOCK_TRAFFIC || a->active_by == CLOCK_TOUCH;
+	bool used = a->active_by == CLOCK_TRAFFIC || a->active_by == CLOCK_TOUCH ||
+		    a->active_by == CLOCK_EDGE;
 	usec_t since = used ? clock_monotonic() - a->active_at : USEC_INFINITY;
 
 	return activity_judge(a->watch ? a->watch->n_connections : 0, since,

@@ -15,7 +15,7 @@ static const char *cause_text(enum clock_cause cause)
 {
 	static const char *const texts[] = {
 		[CLOCK_ATTACH] = "attach", [CLOCK_START] = "start", [CLOCK_TRAFFIC] = "traffic",
-		[CLOCK_TOUCH] = "touch",   [CLOCK_UNPIN] = "unpin",
+		[CLOCK_TOUCH] = "touch",   [CLOCK_UNPIN] = "unpin", [CLOCK_EDGE] = "edge",
 	};
 
 	return texts[cause];

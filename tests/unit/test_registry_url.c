@@ -149,12 +149,56 @@ static void paths_are_what_a_url_may_have(void **state)
 	assert_true(url_path_is_valid(longest + 1));
 }
 
+static void the_label_of_a_host_is_found(void **state)
+{
+	static const struct {
+		const char *template, *host, *label; /* NULL: it is none */
+	} table[] = {
+		{ "https://{label}.p.example.org", "abc.p.example.org", "abc" },
+		{ "https://{label}.p.example.org:8443/x", "ABC.P.Example.Org", "abc" },
+		{ "{scheme}://p-{label}.example.org", "p-abc.example.org", "abc" },
+		{ "https://{label}.p.example.org", ".p.example.org", NULL },
+		{ "https://{label}.p.example.org", "p.example.org", NULL },
+		{ "https://{label}.p.example.org", "abc.p.example.org.evil", NULL },
+		{ "https://p-{label}.example.org", "q-abc.example.org", NULL },
+		{ "http://{host}:{port}", "abc", NULL },
+		{ "https://example.org/{label}", "example.org", NULL },
+		{ "https://{name}-{label}.example.org", "web-abc.example.org", NULL },
+		{ "https://{label}.{app_id}.example.org", "abc.shop.example.org", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		scoped(freep) char *label = url_template_label(table[i].template, table[i].host);
+
+		if (!label != !table[i].label || (label && strcmp(label, table[i].label) != 0))
+			fail_msg("%s of %s: %s", table[i].template, table[i].host, label);
+	}
+	assert_true(url_template_has_edge("https://{label}.p.example.org"));
+	assert_false(url_template_has_edge("{scheme}://{host}:{port}"));
+	assert_false(url_template_has_edge("https://example.org/{label}"));
+}
+
+static void an_origin_is_the_template_up_to_its_path(void **state)
+{
+	const struct url_fields fields = { .scheme = "http", .host = "127.0.0.1", .label = "abc" };
+	scoped(freep) char *plain = url_expand_origin("https://{label}.p.example.org", &fields);
+	scoped(freep) char *port =
+		url_expand_origin("{scheme}://{label}.p.example.org:81/x/{label}?y", &fields);
+
+	(void)state;
+	assert_string_equal(plain, "https://abc.p.example.org");
+	assert_string_equal(port, "http://abc.p.example.org:81");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(templates_name_known_fields_only),
 		cmocka_unit_test(fields_are_filled_in_and_escaped),
 		cmocka_unit_test(the_host_of_a_url_is_found),
+		cmocka_unit_test(the_label_of_a_host_is_found),
+		cmocka_unit_test(an_origin_is_the_template_up_to_its_path),
 		cmocka_unit_test(paths_are_what_a_url_may_have),
 	};
 
