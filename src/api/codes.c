@@ -154,8 +154,8 @@ static int exchange(struct call *call, struct fault *reterr)
 	int r = json_read(call->body, exchange_fields, &params, reterr);
 
 	if (r >= 0)
-		r = auth_code_take(call->api->deps.auth, params.code, known ? &uid : NULL, &info,
-				   reterr);
+		r = auth_code_take(call->api->deps.auth, params.code, NULL, known ? &uid : NULL,
+				   &info, reterr);
 	if (r < 0)
 		return r;
 

@@ -46,6 +46,7 @@ int auth_new(struct loop *loop, struct store *store, const struct settings *sett
 	a->logins = logins_new();
 	LIST_INIT(&a->ops);
 	codes_begin(a);
+	edge_begin(a);
 
 	r = auth_reload(a, settings, reterr);
 	if (r < 0)
@@ -68,6 +69,7 @@ struct auth *auth_free(struct auth *a)
 	logins_free(a->logins);
 	jwt_verifier_free(a->jwt);
 	secret_free(a->admin_token);
+	explicit_bzero(a->edge_key, sizeof(a->edge_key));
 	free(a);
 	return NULL;
 }

@@ -142,7 +142,8 @@ struct code_info {
 	char *app_id;
 	char *session_id;
 	char *user_id;
-	char *name; /* of the preview to show, or NULL */
+	char *name;  /* of the preview to show, or NULL */
+	char *label; /* of the host at the edge that it opens, or NULL: the panel's */
 	unsigned scopes;
 	bool has_uid; /* of a peer of the unix socket: the code is for a browser of the same */
 	uid_t uid;
@@ -159,10 +160,18 @@ int auth_code_mint(struct auth *a, struct code_info *info, char **ret,
 /*
  * Takes it off: 0 and what it stands for, freed by code_info_done(), or FAULT_CODE_INVALID. `uid`
  * is whose connection shows it, NULL where that can't be known; with another's than its maker's
- * nothing happens.
+ * nothing happens, nor where it is for another `label` (NULL: the panel).
  */
-int auth_code_take(struct auth *a, const char *code, const uid_t *uid, struct code_info *ret,
-		   struct fault *reterr) must_use;
+int auth_code_take(struct auth *a, const char *code, const char *label, const uid_t *uid,
+		   struct code_info *ret, struct fault *reterr) must_use;
+
+/*
+ * What a browser shows at the edge from then on: good for the host with that label alone, until
+ * then (realtime), and for nothing else.  It is signed, not kept: it holds over restarts, and what
+ * ends it early is the label's end.  The caller frees with secret_free().
+ */
+char *auth_edge_pass_new(const struct auth *a, const char *label, usec_t expires_at);
+bool auth_edge_pass_is_valid(const struct auth *a, const char *label, const char *pass);
 
 /*
  * The owner of a session, asked when a session token is shown: app and user come from the session.

@@ -5,6 +5,7 @@
 #include <uthash.h>
 
 #include "auth/auth.h"
+#include "base/crypto.h"
 
 /*
  * What auth.c (credentials) and tokens.c (the session tokens) share.
@@ -77,6 +78,8 @@ struct auth {
 	unsigned codes_max;
 	usec_t code_ttl;
 	struct timer *codes_timer; /* of the oldest */
+
+	char edge_key[SHA256_HEX_SIZE]; /* signs what browsers show at the edge */
 };
 
 int tokens_load(struct auth *a, struct fault *reterr) must_use;
@@ -86,6 +89,8 @@ void tokens_done(struct auth *a);
 /* The token of a bearer "pvt_…", borrowed; FAULT_TOKEN_INVALID or FAULT_TOKEN_EXPIRED. */
 int tokens_check(struct auth *a, const char *bearer, const struct token **ret,
 		 struct fault *reterr) must_use;
+
+void edge_begin(struct auth *a);
 
 void codes_begin(struct auth *a);
 void codes_configure(struct auth *a, const struct settings *settings);

@@ -34,6 +34,7 @@ void code_info_done(struct code_info *info)
 	free(info->session_id);
 	free(info->user_id);
 	free(info->name);
+	free(info->label);
 	*info = (struct code_info){ 0 };
 }
 
@@ -123,6 +124,7 @@ int auth_code_mint(struct auth *a, struct code_info *info, char **ret, struct fa
 		.session_id = xstrdup(info->session_id),
 		.user_id = xstrdup(info->user_id),
 		.name = xstrdup_null(info->name),
+		.label = xstrdup_null(info->label),
 		.scopes = info->scopes,
 		.has_uid = info->has_uid,
 		.uid = info->uid,
@@ -137,8 +139,13 @@ int auth_code_mint(struct auth *a, struct code_info *info, char **ret, struct fa
 	return 0;
 }
 
-int auth_code_take(struct auth *a, const char *code, const uid_t *uid, struct code_info *ret,
-		   struct fault *reterr)
+static bool same_label(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+int auth_code_take(struct auth *a, const char *code, const char *label, const uid_t *uid,
+		   struct code_info *ret, struct fault *reterr)
 {
 	char hash[SHA256_HEX_SIZE];
 	struct code *c;
@@ -147,6 +154,8 @@ int auth_code_take(struct auth *a, const char *code, const uid_t *uid, struct co
 	/* Found by its hash: how long that takes tells nothing of the code itself. */
 	sha256_hex(code, strlen(code), hash);
 	HASH_FIND_STR(a->codes, hash, c);
+	if (c && !same_label(c->info.label, label))
+		c = NULL;
 	if (c && c->info.has_uid && uid && *uid != c->info.uid) {
 		log_warning("session '%s': uid %u shows a one-time code that was made for uid %u",
 			    c->info.session_id, (unsigned)*uid, (unsigned)c->info.uid);

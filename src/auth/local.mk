@@ -1,6 +1,7 @@
 libpreviewd_a_SOURCES += \
 	%reldir%/auth.c %reldir%/auth.h %reldir%/auth_priv.h \
 	%reldir%/codes.c \
+	%reldir%/edge.c \
 	%reldir%/jwt.c %reldir%/jwt.h \
 	%reldir%/logins.c %reldir%/logins.h \
 	%reldir%/principal.c %reldir%/principal.h %reldir%/scopes.def \

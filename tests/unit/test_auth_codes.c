@@ -72,7 +72,7 @@ static int take(struct fixture *f, const char *code)
 {
 	scoped(code_info_done) struct code_info info = { 0 };
 	scoped(fault_done) struct fault fault = { 0 };
-	int r = auth_code_take(f->auth, code, NULL, &info, &fault);
+	int r = auth_code_take(f->auth, code, NULL, NULL, &info, &fault);
 
 	if (r < 0) {
 		assert_int_equal(fault.code, FAULT_CODE_INVALID);
@@ -159,8 +159,59 @@ static void a_code_of_one_login_is_worth_nothing_to_another(void **state)
 	const uid_t other = 1001, same = 1000;
 
 	assert_int_equal(auth_code_mint(f->auth, &info, &code, NULL), 0);
-	assert_true(auth_code_take(f->auth, code, &other, &got, NULL) < 0);
-	assert_int_equal(auth_code_take(f->auth, code, &same, &got, NULL), 0);
+	assert_true(auth_code_take(f->auth, code, NULL, &other, &got, NULL) < 0);
+	assert_int_equal(auth_code_take(f->auth, code, NULL, &same, &got, NULL), 0);
+}
+
+static void a_code_is_for_its_own_host_alone(void **state)
+{
+	struct fixture *f = *state;
+	scoped(code_info_done) struct code_info got = { 0 };
+	scoped(secret_freep) char *code = NULL, *panels = NULL;
+	struct code_info info = {
+		.app_id = (char *)"shop",
+		.session_id = (char *)"s1",
+		.user_id = (char *)"ann",
+		.label = (char *)"abc",
+	};
+
+	assert_int_equal(auth_code_mint(f->auth, &info, &code, NULL), 0);
+	assert_true(auth_code_take(f->auth, code, NULL, NULL, &got, NULL) < 0);
+	assert_true(auth_code_take(f->auth, code, "abd", NULL, &got, NULL) < 0);
+	assert_int_equal(auth_code_take(f->auth, code, "abc", NULL, &got, NULL), 0);
+	assert_string_equal(got.label, "abc");
+
+	assert_int_equal(mint(f, "s1", &panels, NULL), 0);
+	code_info_done(&got);
+	assert_true(auth_code_take(f->auth, panels, "abc", NULL, &got, NULL) < 0);
+	assert_int_equal(take(f, panels), 0);
+}
+
+static void a_pass_is_for_its_own_host_until_it_expires(void **state)
+{
+	struct fixture *f = *state;
+	const usec_t end = now + 60 * USEC_PER_SEC;
+	scoped(secret_freep) char *pass = auth_edge_pass_new(f->auth, "abc", end);
+	scoped(freep) char *later = xstrdup(pass), *forged = xstrdup(pass);
+
+	assert_true(auth_edge_pass_is_valid(f->auth, "abc", pass));
+	assert_false(auth_edge_pass_is_valid(f->auth, "abd", pass));
+	assert_false(auth_edge_pass_is_valid(f->auth, "", pass));
+
+	later[0]++; /* another expiry under the same signature, and another signature */
+	assert_false(auth_edge_pass_is_valid(f->auth, "abc", later));
+	forged[strlen(forged) - 1] ^= 1;
+	assert_false(auth_edge_pass_is_valid(f->auth, "abc", forged));
+	forged[strlen(forged) - 1] = '\0';
+	assert_false(auth_edge_pass_is_valid(f->auth, "abc", forged));
+	assert_false(auth_edge_pass_is_valid(f->auth, "abc", ""));
+	assert_false(auth_edge_pass_is_valid(f->auth, "abc", "."));
+	assert_false(auth_edge_pass_is_valid(f->auth, "abc", "99999999999999999999999.0"));
+
+	now = end - 1;
+	assert_true(auth_edge_pass_is_valid(f->auth, "abc", pass));
+	now = end;
+	assert_false(auth_edge_pass_is_valid(f->auth, "abc", pass));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -173,6 +224,8 @@ int main(void)
 		TEST(codes_are_bounded_until_some_expire),
 		TEST(a_session_that_ends_takes_its_codes_along),
 		TEST(a_code_of_one_login_is_worth_nothing_to_another),
+		TEST(a_code_is_for_its_own_host_alone),
+		TEST(a_pass_is_for_its_own_host_until_it_expires),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a browser shows at the edge: "EXPIRY.SIGNATURE" of one label.
+ *
+ * Nothing of it is kept, so that nobody can make the daemon keep much, and a restart ends none.  A
+ * label is unguessable and ends with its attachment, and a pass ends with both.
+ */
+#include "auth/auth.h"
+
+#include <string.h>
+
+#include "auth/auth_priv.h"
+#include "base/crypto.h"
+#include "base/ids.h"
+#include "base/mem.h"
+#include "base/parse.h"
+
+/* A new admin token makes a new key: who has to make one wants everything of before to end. */
+void edge_begin(struct auth *a)
+{
+	static const char purpose[] = "previewd edge pass";
+
+	if (a->admin_token)
+		hmac_sha256_hex(a->admin_token, strlen(a->admin_token), purpose, strlen(purpose),
+				a->edge_key);
+	else
+		random_hex(a->edge_key, (SHA256_HEX_SIZE - 1) / 2);
+}
+
+static char *pass_of(const struct auth *a, const char *label, uint64_t expiry)
+{
+	scoped(freep) char *text = xasprintf("%llu.%s", (unsigned long long)expiry, label);
+	char signature[SHA256_HEX_SIZE];
+
+	hmac_sha256_hex(a->edge_key, strlen(a->edge_key), text, strlen(text), signature);
+	return xasprintf("%llu.%s", (unsigned long long)expiry, signature);
+}
+
+char *auth_edge_pass_new(const struct auth *a, const char *label, usec_t expires_at)
+{
+	return pass_of(a, label, expires_at / USEC_PER_SEC);
+}
+
+bool auth_edge_pass_is_valid(const struct auth *a, const char *label, const char *pass)
+{
+	scoped(freep) char *digits = xstrndup(pass, strcspn(pass, "."));
+	scoped(secret_freep) char *expected = NULL;
+	uint64_t expiry;
+
+	if (parse_u64(digits, &expiry) < 0)
+		return false;
+	expected = pass_of(a, label, expiry);
+	return secret_equal(pass, expected) && expiry > clock_realtime() / USEC_PER_SEC;
+}
