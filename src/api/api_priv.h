@@ -140,6 +140,10 @@ void guard_cors(struct http_request *req);
 void guard_preflight(struct http_request *req, const char *allow);
 /* Whether it comes from a proxy that is trusted. */
 bool guard_behind_proxy(const struct api *api, const struct http_request *req);
+/* "https" or "http": what the client spoke to the outermost proxy, or to us. */
+const char *guard_scheme(const struct api *api, const struct http_request *req);
+/* Whether an Origin is one of cors.origins. */
+bool guard_lists_origin(const struct api *api, const char *origin);
 /* The client's address, behind the proxies that are trusted; the caller frees. */
 char *guard_client(const struct api *api, const struct http_request *req);
 
@@ -203,6 +207,9 @@ bool published_request(struct api *api, struct http_request *req);
 int published_check(const struct settings *settings, struct fault *reterr) must_use;
 void published_reload(struct api *api);
 void published_end(struct api *api);
+
+/* edge.c */
+bool edge_is_path(const char *path);
 
 /* socketio.c */
 bool socketio_is_path(const char *path);

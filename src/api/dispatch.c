@@ -253,7 +253,9 @@ void api_on_request(struct http_request *req, void *arg)
 	/* before the Origin is looked at, which is null for what these pages load */
 	if (published_request(api, req))
 		return;
-	if (guard_check(api, req, &fault) < 0) {
+	/* at the edge the Origin is that of a request to another host, which its handler judges */
+	if ((edge_is_path(http_request_path(req)) ? guard_host(api, req, &fault)
+						  : guard_check(api, req, &fault)) < 0) {
 		api_refuse(req, &fault);
 		return;
 	}

@@ -108,8 +108,7 @@ bool guard_behind_proxy(const struct api *api, const struct http_request *req)
 	return !peer->is_unix && hosts_have(api->trusted_proxies, peer->address);
 }
 
-/* What the client spoke to the outermost proxy, or to us. */
-static const char *scheme_of(const struct api *api, const struct http_request *req)
+const char *guard_scheme(const struct api *api, const struct http_request *req)
 {
 	const char *forwarded = http_request_header(req, "X-Forwarded-Proto");
 
@@ -121,14 +120,14 @@ static const char *scheme_of(const struct api *api, const struct http_request *r
 /* A page of the daemon's own: its origin is the address the request went to. */
 static bool origin_is_own(const struct api *api, const struct http_request *req, const char *origin)
 {
-	scoped(freep) char *own = xasprintf("%s://%s", scheme_of(api, req), http_request_host(req));
+	scoped(freep) char *own =
+		xasprintf("%s://%s", guard_scheme(api, req), http_request_host(req));
 
 	return strcasecmp(origin, own) == 0 ||
 	       (api->public_origin && strcasecmp(origin, api->public_origin) == 0);
 }
 
-static bool origin_is_allowed(const struct api *api, const struct http_request *req,
-			      const char *origin)
+bool guard_lists_origin(const struct api *api, const char *origin)
 {
 	char *const *listed = api->settings->cors_origins;
 
@@ -138,7 +137,14 @@ static bool origin_is_allowed(const struct api *api, const struct http_request *
 		if (strcasecmp(*listed, origin) == 0)
 			return true;
 	}
-	return origin_is_own(api, req, origin);
+	return false;
+}
+
+static bool origin_is_allowed(const struct api *api, const struct http_request *req,
+			      const char *origin)
+{
+	return strcasecmp(origin, "null") != 0 &&
+	       (guard_lists_origin(api, origin) || origin_is_own(api, req, origin));
 }
 
 int guard_host(struct api *api, struct http_request *req, struct fault *reterr)

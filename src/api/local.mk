@@ -2,6 +2,7 @@ libpreviewd_a_SOURCES += \
 	%reldir%/api.c %reldir%/api.h %reldir%/api_priv.h \
 	%reldir%/canvas.c \
 	%reldir%/dispatch.c \
+	%reldir%/edge.c \
 	%reldir%/events.c \
 	%reldir%/figures.c \
 	%reldir%/guard.c \

@@ -24,7 +24,8 @@ enum { PRINT, DIRECT, VIEW_ONLY };
 static const struct ctl_option options[] = {
 	[PRINT] = { "print", 'p', CTL_FLAG, .help = "Print the address and open nothing." },
 	[DIRECT] = { "direct", 'd', CTL_FLAG,
-		     .help = "Open the preview's own address, not the panel." },
+		     .help = "Open the preview's own address, not the panel: through the edge by a "
+			     "one-time link." },
 	[VIEW_ONLY] = { "view-only", 0, CTL_FLAG,
 			.help = "The panel may look, and neither stop nor publish anything." },
 	CTL_OPTIONS_END,
@@ -108,6 +109,30 @@ static void show(struct ctl *ctl, const char *url)
 	fprintf(ctl->out, "%s\n", shown);
 }
 
+/* A preview behind an edge that lets nobody through but by a one-time link. */
+static int ask_for_link(struct ctl *ctl, cJSON *found, struct problem *reterr)
+{
+	scoped(freep) char *preview = NULL, *path = NULL;
+	scoped(json_freep) cJSON *link = NULL;
+	const char *type = json_string(found, "type"), *name = json_string(found, "name");
+	const char *url;
+
+	if (!type || !name || strcmp(type, "proxy") != 0)
+		return 0;
+	preview = ctl_path(ctl, "/previews", name, reterr);
+	if (!preview)
+		return -1;
+	path = xasprintf("%s/link", preview);
+	if (ctl_call(ctl, "POST", path, NULL, &link, reterr) < 0)
+		return -1;
+	url = json_string(link, "url");
+	if (url) {
+		cJSON_DeleteItemFromObject(found, "url");
+		json_add_string(found, "url", url);
+	}
+	return 0;
+}
+
 static int open_direct(struct ctl *ctl)
 {
 	scoped(problem_done) struct problem problem = { 0 };
@@ -117,6 +142,8 @@ static int open_direct(struct ctl *ctl)
 	const char *url;
 
 	if (!path || ctl_call(ctl, "GET", path, NULL, &answer, &problem) < 0)
+		return ctl_fail(ctl, &problem);
+	if (ask_for_link(ctl, answer, &problem) < 0)
 		return ctl_fail(ctl, &problem);
 
 	url = json_string(answer, "url");

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The edge: a proxy (nginx, Caddy) that gives each preview a host name of its own asks here, for
+ * every request, whether it may pass and where to.
+ *
+ * A preview is private: a one-time link is exchanged for a cookie that is good for that one host,
+ * and for nothing but these questions.  The previews' hosts are neighbours, often of one site, and
+ * agents wrote what they serve: so a page of one may not use a visitor's cookie for another.
+ */
+#include <string.h>
+#include <strings.h>
+
+#include "api/api_priv.h"
+#include "base/crypto.h"
+#include "base/mem.h"
+#include "base/metrics.h"
+#include "base/parse.h"
+#include "http/url.h"
+
+#define VERIFY_PATH "/edge/verify"
+#define OPEN_PATH   "/.previewd/open"
+#define COOKIE      "previewd-edge"
+#define HOST_COOKIE "__Host-" COOKIE /* browsers take it from that very host only, and by TLS */
+
+enum { VISIBILITY_PRIVATE, VISIBILITY_UNLISTED };
+
+bool edge_is_path(const char *path)
+{
+	return strcmp(path, VERIFY_PATH) == 0;
+}
+
+/* What the proxy was asked for. */
+struct asked {
+	const struct http_request *req;
+	const char *host; /* with its port */
+	const char *scheme;
+	bool is_tls;
+	char *label;
+};
+
+static void asked_done(struct asked *q)
+{
+	free(q->label);
+}
+
+static int read_asked(const struct call *call, struct asked *ret, struct fault *reterr)
+{
+	const struct api *api = call->api;
+	scoped(freep) char *host = NULL;
+	unsigned port;
+
+	ret->req = call->req;
+	if (!guard_behind_proxy(api, call->req))
+		return fault_set(reterr, FAULT_FORBIDDEN,
+				 "this is for the proxies of server.trusted_proxies");
+	ret->host = http_request_header(call->req, "X-Forwarded-Host");
+	ret->scheme = guard_scheme(api, call->req);
+	ret->is_tls = strcmp(ret->scheme, "https") == 0;
+	if (ret->host && host_split(ret->host, &host, &port) == 0)
+		ret->label = registry_edge_label(api->deps.registry, host);
+	if (!ret->label)
+		return fault_set(reterr, FAULT_FORBIDDEN, "this is no preview's host");
+	return 0;
+}
+
+/* Only its own pages may ask a preview's host for more than to be shown, and cors.origins. */
+static int check_origin(const struct call *call, const struct asked *q, struct fault *reterr)
+{
+	const char *origin = http_request_header(call->req, "Origin");
+	scoped(freep) char *own = xasprintf("%s://%s", q->scheme, q->host);
+
+	if (!origin || strcasecmp(origin, own) == 0 || guard_lists_origin(call->api, origin))
+		return 0;
+	return fault_set(reterr, FAULT_ORIGIN_NOT_ALLOWED,
+			 "pages of another origin may not ask this preview");
+}
+
+static bool has_cookie(const struct call *call, const struct asked *q)
+{
+	const char *cookies = http_request_header(call->req, "Cookie");
+	const char *name = q->is_tls ? HOST_COOKIE "=" : COOKIE "=";
+	scoped(strv_freep) char **list = cookies ? parse_list(cookies, ';') : NULL;
+
+	for (size_t i = 0; list && list[i]; i++) {
+		if (strncmp(list[i], name, strlen(name)) == 0 &&
+		    auth_edge_pass_is_valid(call->api->deps.auth, q->label, list[i] + strlen(name)))
+			return true;
+	}
+	return false;
+}
+
+/* The code where a link is opened, else NULL. */
+static char *code_asked(const struct asked *q)
+{
+	const char *target = http_request_header(q->req, "X-Forwarded-Uri");
+	const char *method = http_request_header(q->req, "X-Forwarded-Method");
+	struct http_view path, query;
+	char *code = NULL;
+
+	/* What only looks whether there is a link doesn't use it up. */
+	if (!target || (method && strcmp(method, "GET") != 0))
+		return NULL;
+	http_target_split((struct http_view){ target, strlen(target) }, &path, &query);
+	if (path.len != strlen(OPEN_PATH) || memcmp(path.at, OPEN_PATH, path.len) != 0 ||
+	    !query.at || http_query_get(query, "code", &code) < 0)
+		return NULL;
+	return code;
+}
+
+static bool asks_to_open(const struct asked *q)
+{
+	const char *target = http_request_header(q->req, "X-Forwarded-Uri");
+
+	return target && strncmp(target, OPEN_PATH, strlen(OPEN_PATH)) == 0 &&
+	       strchr("?", target[strlen(OPEN_PATH)]);
+}
+
+static void set_cookie(const struct call *call, const struct asked *q)
+{
+	unsigned seconds = (unsigned)(call->api->settings->edge_cookie_ttl / USEC_PER_SEC);
+	usec_t expires_at = clock_realtime() + call->api->settings->edge_cookie_ttl;
+	scoped(secret_freep) char *pass =
+		auth_edge_pass_new(call->api->deps.auth, q->label, expires_at);
+	scoped(secret_freep) char *field = NULL;
+
+	/* In a frame of the app's pages it is a third party's cookie, which wants both of the last
+	 * two; without TLS no browser takes them. */
+	field = xasprintf("%s=%s; Path=/; Max-Age=%u; HttpOnly; %s",
+			  q->is_tls ? HOST_COOKIE : COOKIE, pass, seconds,
+			  q->is_tls ? "Secure; SameSite=None; Partitioned" : "SameSite=Lax");
+	http_response_header(call->req, "Set-Cookie", field);
+}
+
+/* Where the link leads: never anywhere that the request itself says. */
+static void redirect(const struct call *call, const struct asked *q)
+{
+	const char *path = registry_edge_path(call->api->deps.registry, q->label);
+	scoped(freep) char *location =
+		xasprintf("%s://%s%s", q->scheme, q->host, path && *path ? path : "/");
+
+	http_response_header(call->req, "Location", location);
+	http_response_header(call->req, "Referrer-Policy", "no-referrer");
+}
+
+/* 200, and where to; 302 to the preview, for a link; else the fault. */
+static int verify(struct call *call, struct fault *reterr)
+{
+	scoped(asked_done) struct asked q = { 0 };
+	scoped(secret_freep) char *code = NULL;
+	scoped(freep) char *upstream = NULL;
+	const struct api *api = call->api;
+	const char *scheme;
+	int r = read_asked(call, &q, reterr);
+
+	if (r < 0)
+		return r;
+
+	if (asks_to_open(&q)) {
+		scoped(code_info_done) struct code_info info = { 0 };
+
+		code = code_asked(&q);
+		r = auth_code_take(api->deps.auth, code ? code : "", q.label, NULL, &info, reterr);
+		if (r < 0)
+			return fault_set(reterr, FAULT_CODE_INVALID,
+					 "this link was opened already or has expired; ask for "
+					 "a new one");
+		set_cookie(call, &q);
+		redirect(call, &q);
+		return 302;
+	}
+
+	r = check_origin(call, &q, reterr);
+	if (r < 0)
+		return r;
+	if (api->settings->edge_visibility == VISIBILITY_PRIVATE && !has_cookie(call, &q))
+		return fault_set(reterr, FAULT_UNAUTHENTICATED,
+				 "this preview is private: open it by a link that was given to "
+				 "you");
+	r = registry_edge_pass(api->deps.registry, q.label, &upstream, &scheme, reterr);
+	if (r < 0)
+		return r;
+	http_response_header(call->req, "X-Previewd-Upstream", upstream);
+	http_response_header(call->req, "X-Previewd-Scheme", scheme);
+	return 200;
+}
+
+/* nginx's auth_request takes no other refusals than these two. */
+static int status_of(const struct fault *fault)
+{
+	return fault_http_status(fault->code) == 401 ? 401 : 403;
+}
+
+void route_edge_verify(struct call *call)
+{
+	scoped(fault_done) struct fault fault = { 0 };
+	scoped(freep) char *text = NULL;
+	int status = verify(call, &fault);
+
+	metric_inc(status < 0 ? METRIC_EDGE_REFUSED : METRIC_EDGE_PASSED);
+	if (status < 0) {
+		status = status_of(&fault);
+		text = xasprintf("%s\n", fault.detail);
+	}
+	http_response_header(call->req, "Cache-Control", "no-store");
+	http_reply(call->req, status, text ? "text/plain; charset=utf-8" : NULL, text,
+		   text ? strlen(text) : 0);
+	call_free(call);
+}
+
+/*
+ * Links
+ */
+
+/* Through the edge where it has one and doesn't let everybody through, else as it stands. */
+static int make_link(struct call *call, cJSON **ret, struct fault *reterr)
+{
+	struct session_ref ref = call_session(call);
+	scoped(code_info_done) struct code_info info = { 0 };
+	scoped(secret_freep) char *code = NULL, *url = NULL;
+	scoped(freep) char *origin = NULL;
+	struct api *api = call->api;
+	struct edge_place place = { 0 };
+	const char *user_id;
+	bool once;
+	int r = registry_edge_place(api->deps.registry, call->principal, &ref,
+				    call_param(call, "name"), &place, reterr);
+
+	origin = place.origin;
+	if (r >= 0)
+		r = registry_session_owner(api->deps.registry, call->principal, &ref, &user_id,
+					   reterr);
+	if (r < 0)
+		return r;
+
+	once = origin && api->settings->edge_visibility == VISIBILITY_PRIVATE;
+	if (once) {
+		info.app_id = xstrdup(ref.app_id);
+		info.session_id = xstrdup(ref.session_id);
+		info.user_id = xstrdup(user_id);
+		info.label = xstrdup(place.label);
+		r = auth_code_mint(api->deps.auth, &info, &code, reterr);
+		if (r < 0)
+			return r;
+		url = xasprintf("%s" OPEN_PATH "?code=%s", origin, code);
+	}
+	*ret = cJSON_CreateObject();
+	json_add_string(*ret, "url", once ? url : place.url);
+	cJSON_AddBoolToObject(*ret, "once", once);
+	json_add_time(*ret, "expires_at", info.expires_at);
+	return 0;
+}
+
+void route_link(struct call *call)
+{
+	scoped(fault_done) struct fault fault = { 0 };
+	cJSON *j = NULL;
+
+	if (make_link(call, &j, &fault) < 0)
+		api_reply_fault(call, &fault);
+	else
+		api_reply_json(call, 201, j);
+}
