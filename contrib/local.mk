@@ -56,4 +56,5 @@ clean-deb:
 	rm -rf deb
 
 # Recipes, tested by tests/functional/edge.test.mjs.
-EXTRA_DIST += %reldir%/edge/nginx/published.conf %reldir%/edge/caddy/published.caddy
+EXTRA_DIST += %reldir%/edge/nginx/published.conf %reldir%/edge/caddy/published.caddy \
+	%reldir%/edge/nginx/previews.conf %reldir%/edge/caddy/previews.caddy

@@ -19,7 +19,7 @@ EXTRA_DIST += \
 	tests/fixtures/task-app/package.json tests/fixtures/task-app/server.js \
 	%reldir%/operations.test.mjs %reldir%/previewctl.test.mjs %reldir%/probe.test.mjs \
 	%reldir%/vite.test.mjs \
-	%reldir%/browser.mjs %reldir%/edge.test.mjs %reldir%/published.test.mjs %reldir%/publishing.mjs \
+	%reldir%/browser.mjs %reldir%/edge.test.mjs %reldir%/edge_previews.test.mjs %reldir%/published.test.mjs %reldir%/publishing.mjs \
 	%reldir%/bundled.test.mjs %reldir%/publish.test.mjs %reldir%/publish-frameworks.test.mjs \
 	tests/fixtures/hostile-page/attack.js tests/fixtures/hostile-page/index.html \
 	tests/fixtures/hostile-page/style.css tests/fixtures/hostile-page/worker.js \

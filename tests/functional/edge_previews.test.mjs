@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: MIT
+//
+// contrib/edge: attached previews on host names of their own, over TLS, behind the real nginx and the
+// real Caddy; and /edge/verify as any other proxy would ask it.
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import fs from "node:fs";
+import https from "node:https";
+import path from "node:path";
+import test from "node:test";
+import WebSocket from "ws";
+
+import { base, Child, defer, free_port, have, here, previewctl, run, start, temp_dir, until } from "./harness.mjs";
+import * as targets from "./targets.mjs";
+
+const contrib = path.join(here, "..", "..", "contrib", "edge");
+const suffix = "preview.localhost"; // which Vite takes unasked, as any name beneath localhost
+
+// The recipe as it is, but for where things are.
+function recipe(dir, file, d, port) {
+	const changes = {
+		"127.0.0.1:7070": `127.0.0.1:${d.port}`,
+		"listen 443 ssl": `listen 127.0.0.1:${port} ssl`,
+		"*.preview.example.org;": `*.${suffix};`,
+		"/etc/ssl/previewd": dir,
+	};
+	const at = path.join(dir, path.basename(file));
+	let text = fs.readFileSync(path.join(contrib, file), "utf8");
+	assert.match(text, /127\.0\.0\.1:7070/);
+	for (const [from, to] of Object.entries(changes)) text = text.replaceAll(from, to);
+	fs.writeFileSync(at, text);
+	return at;
+}
+
+const edges = {
+	nginx: (dir, port, d) => {
+		fs.writeFileSync(
+			path.join(dir, "nginx.conf"),
+			`daemon off; master_process off; pid ${dir}/pid; error_log ${dir}/error.log;
+events { }
+http {
+	access_log off;
+	client_body_temp_path ${dir}/t1; proxy_temp_path ${dir}/t2; fastcgi_temp_path ${dir}/t3;
+	uwsgi_temp_path ${dir}/t4; scgi_temp_path ${dir}/t5;
+	include ${recipe(dir, "nginx/previews.conf", d, port)};
+}
+`,
+		);
+		return ["nginx", "-c", path.join(dir, "nginx.conf"), "-e", path.join(dir, "error.log")];
+	},
+	caddy: (dir, port, d) => {
+		fs.writeFileSync(
+			path.join(dir, "Caddyfile"),
+			`{
+	admin off
+	auto_https off
+}
+https://*.${suffix}:${port} {
+	bind 127.0.0.1
+	tls ${dir}/preview.example.org.crt ${dir}/preview.example.org.key
+	import ${recipe(dir, "caddy/previews.caddy", d, port)}
+}
+`,
+		);
+		return ["caddy", "run", "--config", path.join(dir, "Caddyfile"), "--adapter", "caddyfile"];
+	},
+};
+
+function certificate(dir) {
+	const file = (end) => path.join(dir, `preview.example.org.${end}`);
+	execFileSync(
+		"openssl",
+		["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=edge",
+			"-addext", `subjectAltName=DNS:*.${suffix}`, "-keyout", file("key"), "-out", file("crt")],
+		{ stdio: "pipe" },
+	);
+	return fs.readFileSync(file("crt"));
+}
+
+// A browser would find the name on this machine; here it is said.
+function asker(t, port, ca) {
+	const agent = new https.Agent({ keepAlive: true, ca });
+	defer(t, () => agent.destroy());
+	const where = (label) => ({ agent, host: "127.0.0.1", port, servername: `${label}.${suffix}` });
+	const ask = (label, target, { method = "GET", headers = {}, body } = {}) =>
+		new Promise((resolve, reject) => {
+			const req = https.request(
+				{ ...where(label), method, path: target, headers: { host: `${label}.${suffix}:${port}`, ...headers } },
+				(res) => {
+					const chunks = [];
+					res.on("data", (c) => chunks.push(c));
+					res.on("error", reject);
+					res.on("end", () => resolve({ status: res.statusCode, headers: res.headers, text: Buffer.concat(chunks).toString() }));
+				},
+			);
+			req.on("error", reject);
+			req.end(body);
+		});
+	// Its first message, or the status it was refused with.
+	ask.ws = (label, target, headers = {}) =>
+		new Promise((resolve, reject) => {
+			const ws = new WebSocket(`wss://127.0.0.1:${port}${target}`, "vite-hmr", {
+				ca,
+				servername: `${label}.${suffix}`,
+				headers: { host: `${label}.${suffix}:${port}`, origin: `https://${label}.${suffix}:${port}`, ...headers },
+			});
+			ws.said = [];
+			ws.on("message", (data) => ws.said.push(JSON.parse(data)));
+			ws.on("open", () => resolve(ws));
+			ws.on("unexpected-response", (req, res) => {
+				req.destroy();
+				resolve({ status: res.statusCode });
+			});
+			ws.on("error", reject);
+			defer(t, () => ws.terminate());
+		});
+	return ask;
+}
+
+const link_of = async (api, session, name = "default") => {
+	const answer = await api.post(`${base(session)}/previews/${name}/link`);
+	assert.equal(answer.status, 201, answer.text);
+	return answer.json;
+};
+
+const cookie_of = (answer) => answer.headers["set-cookie"][0].split(";")[0];
+
+for (const [name, configure] of Object.entries(edges)) {
+	const skip = have(name) && have("openssl") ? false : `${name} or openssl is not installed`;
+	test(`${name} shows previews on their own hosts to those who opened a link`, { skip }, async (t) => {
+		const port = await free_port();
+		const d = await start(t, {
+			settings: { "server.trusted_proxies": "127.0.0.1", "preview.public_url_template": `https://{label}.${suffix}:${port}` },
+		});
+		const app = await targets.vite(t, { host: "127.0.0.1" });
+		const other = await targets.http_server(t, (req, res) => {
+			let size = 0;
+			req.on("data", (c) => (size += c.length));
+			req.on("end", () => res.end(JSON.stringify({ method: req.method, url: req.url, size, headers: req.headers })));
+		});
+		const unattached = await targets.http_server(t);
+		assert.ok(await app.ready(), app.child.stderr.text);
+		const mine = (await d.admin.attach("s1", { port: app.port, path: "/?a=1" })).json;
+		const yours = (await d.admin.attach("s2", { port: other.port })).json;
+		assert.equal(mine.connect, "edge", JSON.stringify(mine));
+		assert.equal(mine.url, `https://${mine.label}.${suffix}:${port}/?a=1`);
+
+		const dir = temp_dir(t);
+		const ca = certificate(dir);
+		const env = { PATH: process.env.PATH, HOME: dir, XDG_DATA_HOME: dir, XDG_CONFIG_HOME: dir };
+		const edge = new Child(t, configure(dir, port, d), { env });
+		const ask = asker(t, port, ca);
+		await until(async () => !edge.running || (await ask(mine.label, "/").catch(() => null)), `${name} answers`, 60_000);
+		assert.ok(edge.running, edge.stderr.text);
+
+		// Private by default, also for WebSockets.
+		assert.equal((await ask(mine.label, "/")).status, 401);
+		assert.equal((await ask.ws(mine.label, "/")).status, 401);
+
+		// A link works once, for its own host, and not for who only looks.
+		const { url, once, expires_at } = await link_of(d.admin, "s1");
+		assert.equal(once, true);
+		assert.ok(Date.parse(expires_at) > Date.now());
+		const target = url.slice(new URL(url).origin.length);
+		assert.equal(new URL(url).host, `${mine.label}.${suffix}:${port}`);
+		assert.equal((await ask(yours.label, target)).status, 401);
+		assert.notEqual((await ask(mine.label, target, { method: "HEAD" })).status, 302);
+		const opened = await ask(mine.label, target);
+		assert.deepEqual([opened.status, opened.headers.location], [302, mine.url], opened.text);
+		assert.match(
+			opened.headers["set-cookie"][0],
+			/^__Host-previewd-edge=[^;]+; Path=\/; Max-Age=43200; HttpOnly; Secure; SameSite=None; Partitioned$/,
+		);
+		assert.equal(opened.headers["x-previewd-upstream"], undefined);
+		assert.equal((await ask(mine.label, target)).status, 401);
+		const cookie = cookie_of(opened);
+
+		// Vite, and its hot reloading.
+		const page = await ask(mine.label, "/", { headers: { cookie } });
+		assert.equal(page.status, 200, page.text);
+		assert.match(page.text, /\/@vite\/client/);
+		assert.equal((await ask(mine.label, "/main.js", { headers: { cookie } })).status, 200);
+		const client = await ask(mine.label, "/@vite/client", { headers: { cookie } });
+		const [, token] = /wsToken = "([^"]+)"/.exec(client.text);
+		const ws = await ask.ws(mine.label, `/?token=${token}`, { cookie });
+		await until(() => ws.said?.some((m) => m.type === "connected"), "Vite greets");
+		fs.appendFileSync(path.join(app.root, "main.js"), "\n// changed\n");
+		await until(() => ws.said.some((m) => ["update", "full-reload"].includes(m.type)), "Vite tells of the change", 60_000);
+		assert.equal((await ask.ws(mine.label, `/?token=${token}`, { cookie, origin: `https://${yours.label}.${suffix}:${port}` })).status, 403);
+
+		// It is use.
+		const why = await d.admin.get(`${base("s1")}/previews/default/why`);
+		assert.ok(["edge", "traffic"].includes(why.json.last_reset.by), why.text);
+
+		// One preview's cookie is nothing to another, nor to the API.
+		assert.equal((await ask(yours.label, "/", { headers: { cookie } })).status, 401);
+		assert.equal((await d.anonymous.get("/api/previews", { headers: { cookie } })).status, 401);
+		const theirs = cookie_of(await ask(yours.label, (await link_of(d.admin, "s2")).url.replace(/^https:\/\/[^/]+/, "")));
+		const posted = await ask(yours.label, "/x?y=1", {
+			method: "POST",
+			body: "b".repeat(100_000),
+			headers: { cookie: `a=b; ${theirs}`, "x-previewd-upstream": `127.0.0.1:${unattached.port}`, "x-forwarded-host": `${mine.label}.${suffix}` },
+		});
+		const got = JSON.parse(posted.text);
+		assert.deepEqual([got.method, got.url, got.size], ["POST", "/x?y=1", 100_000]);
+		assert.equal(got.headers.host, `${yours.label}.${suffix}:${port}`);
+
+		// What isn't attached is reachable by no name, whatever one says.
+		for (const label of ["nothing", `p${unattached.port}`, mine.label.slice(1)]) {
+			const answer = await ask(label, "/", { headers: { cookie, "x-previewd-upstream": `127.0.0.1:${unattached.port}` } });
+			assert.equal(answer.status, 401, label);
+		}
+		await d.admin.detach("s2");
+		assert.equal((await ask(yours.label, "/", { headers: { cookie: theirs } })).status, 403);
+		assert.deepEqual(unattached.seen, []);
+
+		// A cookie outlives the daemon, for the preview does.
+		d.listen = `127.0.0.1:${d.port}`;
+		await d.kill();
+		await d.start();
+		assert.equal((await ask(mine.label, "/", { headers: { cookie } })).status, 200);
+	});
+}
+
+// As the proxies do.
+const asked = (d, label, { uri = "/", ...headers } = {}) =>
+	d.anonymous.get("/edge/verify", {
+		headers: { host: "localhost", "x-forwarded-host": `${label}.${suffix}`, "x-forwarded-proto": "https", "x-forwarded-uri": uri, ...headers },
+	});
+
+test("/edge/verify answers trusted proxies, for hosts of previews, and resets the idle clock", async (t) => {
+	const d = await start(t, {
+		settings: { "server.trusted_proxies": "127.0.0.1", "preview.public_url_template": `https://{label}.${suffix}`, "edge.visibility": "unlisted" },
+	});
+	const { label } = (await d.admin.attach("s1", { port: 5173, health_check: false })).json;
+	const six = (await d.admin.attach("s1", { name: "six", host: "::1", port: 5174, scheme: "https", health_check: false })).json;
+
+	const passed = await asked(d, label, { origin: `https://${label}.${suffix}` });
+	assert.deepEqual([passed.status, passed.headers["x-previewd-upstream"], passed.headers["x-previewd-scheme"]], [200, "127.0.0.1:5173", "http"]);
+	assert.equal(passed.headers["access-control-allow-origin"], undefined);
+	const { headers } = await asked(d, six.label.toUpperCase());
+	assert.deepEqual([headers["x-previewd-upstream"], headers["x-previewd-scheme"]], ["[::1]:5174", "https"]);
+	const why = await d.admin.get(`${base("s1")}/previews/default/why`);
+	assert.equal(why.json.last_reset.by, "edge");
+
+	for (const [status, who, more] of [
+		[403, "none"], [403, label, { "x-forwarded-host": "localhost" }], [403, label, { "x-forwarded-host": null }],
+		[403, label, { origin: "null" }], [403, label, { origin: "https://evil.example" }], [403, label, { origin: `https://${six.label}.${suffix}` }],
+		[421, label, { host: "evil.example" }], [401, label, { uri: "/.previewd/open" }], [401, label, { uri: "/.previewd/open?code=none" }],
+		[200, label, { uri: "/.previewd/opened" }],
+	])
+		assert.equal((await asked(d, who, more)).status, status, JSON.stringify([who, more]));
+	assert.equal(await d.metric("previewd_edge_passed_total"), 3);
+	assert.equal(await d.metric("previewd_edge_refused_total"), 8);
+
+	// Whoever knows the address is let through: there is nothing to exchange.
+	const link = await link_of(d.admin, "s1");
+	assert.deepEqual([link.once, link.url, link.expires_at], [false, `https://${label}.${suffix}`, null]);
+});
+
+test("without TLS the cookie is another; a link is the session's to give; links are bounded", async (t) => {
+	const settings = { "server.trusted_proxies": "127.0.0.1", "preview.public_url_template": `http://{label}.${suffix}`, "limits.codes": 2 };
+	const d = await start(t, { settings });
+	const { label } = (await d.admin.attach("s1", { port: 5173, path: "//evil.example", health_check: false })).json;
+	const plain = (more) => asked(d, label, { "x-forwarded-proto": "http", ...more });
+
+	const argv = [previewctl(), "--socket", d.socket, "--session", "s1", "open", "--direct", "--print"];
+	const { code, stdout, stderr } = await run(t, argv, { env: { PATH: process.env.PATH } });
+	assert.equal(code, 0, stderr);
+	const uri = stdout.trim().replace(`http://${label}.${suffix}`, "");
+	assert.match(uri, /^\/\.previewd\/open\?code=[0-9a-f]+$/);
+	assert.equal((await d.anonymous.post("/ui/exchange", { code: uri.split("=")[1] })).json.code, "code_invalid");
+	assert.equal((await plain({ uri, "x-forwarded-method": "HEAD" })).status, 401);
+	const opened = await plain({ uri, "x-forwarded-method": "GET" });
+	assert.deepEqual([opened.status, opened.headers.location], [302, `http://${label}.${suffix}//evil.example`]);
+	assert.match(opened.headers["set-cookie"][0], /^previewd-edge=[^;]+; Path=\/; Max-Age=43200; HttpOnly; SameSite=Lax$/);
+	const cookie = cookie_of(opened);
+	assert.equal((await plain({ cookie: `previewd-edge=1.2; ${cookie}` })).status, 200);
+	assert.equal((await plain({ cookie: cookie.replace(/.$/, (c) => (c === "0" ? "1" : "0")) })).status, 401);
+	assert.equal((await asked(d, label, { cookie })).status, 401, "over TLS it isn't taken");
+
+	await d.admin.attach("s2", { port: 5174, health_check: false });
+	const token = (await d.admin.post(`${base("s2")}/tokens`, { scopes: ["view"] })).json.token;
+	const target = (session) => `${base(session)}/previews/default/link`;
+	assert.equal((await d.api(token).post(target("s1"))).status, 404);
+	assert.equal((await d.anonymous.post(target("s2"))).status, 401);
+	assert.equal((await d.api(token).post(target("s2"))).status, 201);
+	assert.equal((await d.admin.post(target("s1"))).status, 201);
+	assert.equal((await d.admin.post(target("s1"))).status, 429);
+	assert.equal((await d.admin.post(`${base("s1")}/previews/none/link`)).json.code, "preview_not_found");
+
+	// A new one of that name has the same host; one that was detached leaves it for good.
+	await d.admin.detach("s1");
+	assert.equal((await plain({ cookie })).status, 403);
+	assert.notEqual((await d.admin.attach("s1", { port: 5173, health_check: false })).json.label, label);
+	assert.equal((await plain({ cookie })).status, 403);
+});
+
+test("who is no trusted proxy is told nothing, and without an edge a link is the plain address", async (t) => {
+	const d = await start(t);
+	await d.admin.attach("s1", { port: 5173, health_check: false });
+	assert.equal((await asked(d, "any")).status, 403);
+	const link = await link_of(d.admin, "s1");
+	assert.deepEqual([link.once, link.url], [false, "http://localhost:5173"]);
+});
