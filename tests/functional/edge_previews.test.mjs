@@ -11,6 +11,7 @@ import test from "node:test";
 import WebSocket from "ws";
 
 import { base, Child, defer, free_port, have, here, previewctl, run, start, temp_dir, until } from "./harness.mjs";
+import { Panel, skip as no_browser } from "./panel.mjs";
 import * as targets from "./targets.mjs";
 
 const contrib = path.join(here, "..", "..", "contrib", "edge");
@@ -221,6 +222,31 @@ for (const [name, configure] of Object.entries(edges)) {
 		assert.equal((await ask(mine.label, "/", { headers: { cookie } })).status, 200);
 	});
 }
+
+test("the panel shows a private preview, in its frame and in a tab", { skip: no_browser || (have("nginx") && have("openssl") ? false : "nginx or openssl is not installed") }, async (t) => {
+	const port = await free_port();
+	const settings = { "server.trusted_proxies": "127.0.0.1", "preview.public_url_template": `https://{label}.${suffix}:${port}` };
+	const d = await start(t, { settings });
+	const dir = temp_dir(t);
+	certificate(dir);
+	const edge = new Child(t, edges.nginx(dir, port, d), { env: { PATH: process.env.PATH } });
+	const app = await targets.http_server(t, (req, res) => {
+		res.setHeader("content-type", "text/html");
+		res.end(`<!doctype html><title>app</title><h1>hello ${req.url}</h1><script>fetch("/data").then((r) => r.ok && document.body.append("fetched"))</script>`);
+	});
+	await d.admin.attach("s1", { port: app.port, path: "/start" });
+	await until(() => !edge.running || fs.existsSync(path.join(dir, "pid")), "nginx has begun", 60_000);
+	assert.ok(edge.running, edge.stderr.text);
+
+	const panel = await Panel.open(t, d, { ignoreHTTPSErrors: true });
+	await panel.go("s1");
+	await panel.inside("default").getByText("hello /start").waitFor();
+	await panel.inside("default").getByText("fetched").waitFor();
+	const [tab] = await Promise.all([panel.context.waitForEvent("page"), panel.locator(".panel").getByRole("link", { name: "Open in a new tab" }).click()]);
+	await tab.getByText("hello /start").waitFor();
+	assert.doesNotMatch(tab.url(), /code=/);
+	panel.no_errors();
+});
 
 // As the proxies do.
 const asked = (d, label, { uri = "/", ...headers } = {}) =>

@@ -44,6 +44,7 @@ class Frame {
 		if (!same) {
 			this.history = [url];
 			this.at = 0;
+			this.admitted = preview.connect !== "edge";
 		}
 		this.renew();
 	}
@@ -55,6 +56,7 @@ class Frame {
 	// A new frame: nothing of the old page is left.
 	renew(url = this.url) {
 		const name = this.name;
+		const src = this.admitted ? url.href : this.#admit(url);
 		this.loading = true;
 		this.since = performance.now();
 		this.iframe?.remove();
@@ -64,14 +66,33 @@ class Frame {
 			sandbox: sandbox_of(this.preview.type, url, location.origin),
 			allow: ALLOW,
 			referrerpolicy: "no-referrer",
-			src: url.href,
 		});
 		this.iframe.addEventListener("load", () => {
 			this.loading = false;
 			this.stage.on_load(name);
 		});
-		this.shell.replaceChildren(this.iframe);
+		this.#show(this.iframe, src);
 		this.stage.on_change();
+	}
+
+	// The edge wants a one-time link first, which leaves its cookie in the frame and leads on to the preview.
+	async #admit(url) {
+		this.admitted = true;
+		try {
+			return await this.stage.link_to(this.name);
+		} catch {
+			return url.href; // the edge says what is wrong
+		}
+	}
+
+	async #show(iframe, src) {
+		if (typeof src !== "string") {
+			this.shell.replaceChildren();
+			src = await src;
+			if (iframe !== this.iframe) return; // another one has come meanwhile
+		}
+		iframe.src = src;
+		this.shell.replaceChildren(iframe);
 	}
 
 	// Within the frame; only where that would not do it (the same address but for a fragment), anew.
@@ -109,9 +130,10 @@ class Frame {
 }
 
 export class Stage {
-	constructor({ on_load, on_change }) {
+	constructor({ on_load, on_change, link_to }) {
 		this.on_load = on_load;
 		this.on_change = on_change;
+		this.link_to = link_to;
 		this.frames = new Map();
 		this.device = "fit";
 		this.rotated = false;

@@ -114,7 +114,7 @@ export class Toolbar {
 		);
 		rove(this.devices, "[role=radio]", (button) => act("device", button.dataset.device));
 		this.rotate = tool("rotate", "Rotate", () => act("rotate"));
-		this.open = h("a", { class: "tool", role: "link", part: "button", target: "_blank", rel: "noopener noreferrer", title: "Open in a new tab", "aria-label": "Open in a new tab" }, icon("open"));
+		this.open = h("a", { class: "tool", role: "link", part: "button", target: "_blank", rel: "noopener noreferrer", title: "Open in a new tab", "aria-label": "Open in a new tab", onclick: (event) => act("open", event) }, icon("open"));
 		this.link = tool("link", "Copy link", () => act("copy"));
 		this.why = tool("why", "Why it is kept", () => act("why"), { "aria-expanded": "false" });
 		this.#make_menu();

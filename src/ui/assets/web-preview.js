@@ -127,7 +127,7 @@ export class WebPreview extends HTMLElement {
 		act.may = (scope) => this.session?.may(scope) ?? true;
 		const tabs = new Tabs({ on_choose: (name) => this.choose(name), on_stop: (name) => this.#ask_to_stop(name) });
 		const toolbar = new Toolbar(act);
-		const stage = new Stage({ on_load: (name) => this.#on_load(name), on_change: () => this.#render_soon() });
+		const stage = new Stage({ on_load: (name) => this.#on_load(name), on_change: () => this.#render_soon(), link_to: (name) => this.#link_to(name) });
 		const p = {
 			act,
 			tabs,
@@ -295,6 +295,25 @@ export class WebPreview extends HTMLElement {
 		}
 	}
 
+	// What opens it at the edge, once.
+	async #link_to(name) {
+		return (await this.session.call("POST", `/previews/${encodeURIComponent(name)}/link`)).url;
+	}
+
+	// A tab has none of the cookies of our frames.
+	async #open(preview, event) {
+		if (preview?.connect !== "edge") return;
+		event.preventDefault();
+		const tab = window.open("", "_blank"); // at once: later it would be a pop-up
+		if (!tab) return;
+		tab.opener = null;
+		try {
+			tab.location.replace(await this.#link_to(preview.name));
+		} catch {
+			tab.location.replace(preview.url);
+		}
+	}
+
 	#tick() {
 		this.#touch();
 		this.#render_banners();
@@ -342,6 +361,8 @@ export class WebPreview extends HTMLElement {
 			case "rotate":
 				Object.assign(this.choice, { rotated: !this.choice.rotated });
 				return this.#resize();
+			case "open":
+				return this.#open(preview, value);
 			case "copy":
 				return this.#copy(frame?.url ?? this.#url(preview));
 			case "why":
