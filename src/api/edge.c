@@ -238,6 +238,7 @@ static int make_link(struct call *call, cJSON **ret, struct fault *reterr)
 		info.session_id = xstrdup(ref.session_id);
 		info.user_id = xstrdup(user_id);
 		info.label = xstrdup(place.label);
+		info.ttl = api->settings->edge_link_ttl;
 		r = auth_code_mint(api->deps.auth, &info, &code, reterr);
 		if (r < 0)
 			return r;

@@ -145,6 +145,7 @@ struct code_info {
 	char *name;  /* of the preview to show, or NULL */
 	char *label; /* of the host at the edge that it opens, or NULL: the panel's */
 	unsigned scopes;
+	usec_t ttl;   /* 0: auth.code_ttl */
 	bool has_uid; /* of a peer of the unix socket: the code is for a browser of the same */
 	uid_t uid;
 	usec_t expires_at; /* realtime */
@@ -153,7 +154,8 @@ struct code_info {
 void code_info_done(struct code_info *info);
 
 /* The code, told this once, which the caller frees with secret_free(); `info` is copied and its
- * expires_at filled in.  FAULT_TOO_MANY_REQUESTS past limits.codes. */
+ * expires_at filled in.  FAULT_TOO_MANY_REQUESTS past limits.codes and
+ * limits.codes_per_user. */
 int auth_code_mint(struct auth *a, struct code_info *info, char **ret,
 		   struct fault *reterr) must_use;
 

@@ -75,7 +75,7 @@ struct auth {
 	size_t n_listeners;
 
 	struct code *codes; /* by hash: oldest first */
-	unsigned codes_max;
+	unsigned codes_max, codes_per_user;
 	usec_t code_ttl;
 	struct timer *codes_timer; /* of the oldest */
 

@@ -51,7 +51,7 @@ static void drop_expired(struct auth *a)
 	const usec_t now = clock_monotonic();
 	struct code *c, *next;
 
-	/* All of them: a shorter auth.code_ttl may have come meanwhile. */
+	/* All of them: they have not all the same time. */
 	HASH_ITER(hh, a->codes, c, next)
 	{
 		if (now >= c->deadline)
@@ -76,6 +76,7 @@ void codes_begin(struct auth *a)
 void codes_configure(struct auth *a, const struct settings *settings)
 {
 	a->codes_max = settings->limits_codes;
+	a->codes_per_user = settings->limits_codes_per_user;
 	a->code_ttl = settings->auth_code_ttl;
 }
 
@@ -99,26 +100,41 @@ void codes_drop_session(struct auth *a, const char *session_id)
 	}
 }
 
+static int check_limits(const struct auth *a, const char *user_id, struct fault *reterr)
+{
+	const unsigned n = HASH_COUNT(a->codes);
+	unsigned of_user = 0;
+	int r;
+
+	for (const struct code *c = a->codes; c; c = c->hh.next)
+		of_user += strcmp(c->info.user_id, user_id) == 0;
+	if (n < a->codes_max && of_user < a->codes_per_user)
+		return 0;
+
+	r = fault_set(reterr, FAULT_TOO_MANY_REQUESTS,
+		      "%u codes wait for their exchange, %u of them for this user, which is the "
+		      "limit: try again when some have expired",
+		      n, of_user);
+	reterr->retry_after_seconds = (unsigned)(a->code_ttl / USEC_PER_SEC);
+	return r;
+}
+
 int auth_code_mint(struct auth *a, struct code_info *info, char **ret, struct fault *reterr)
 {
 	scoped(secret_freep) char *text = xcalloc(1, 2 * CODE_BYTES + 1);
+	const usec_t ttl = info->ttl ? info->ttl : a->code_ttl;
 	struct code *c;
+	int r;
 
 	drop_expired(a);
-	if (HASH_COUNT(a->codes) >= a->codes_max) {
-		int r = fault_set(reterr, FAULT_TOO_MANY_REQUESTS,
-				  "%u codes wait for their exchange, which is the limit: try "
-				  "again when some have expired",
-				  a->codes_max);
-
-		reterr->retry_after_seconds = (unsigned)(a->code_ttl / USEC_PER_SEC);
+	r = check_limits(a, info->user_id, reterr);
+	if (r < 0)
 		return r;
-	}
 
 	random_hex(text, CODE_BYTES);
-	info->expires_at = clock_realtime() + a->code_ttl;
+	info->expires_at = clock_realtime() + ttl;
 	c = xcalloc(1, sizeof(*c));
-	c->deadline = clock_monotonic() + a->code_ttl;
+	c->deadline = clock_monotonic() + ttl;
 	c->info = (struct code_info){
 		.app_id = xstrdup(info->app_id),
 		.session_id = xstrdup(info->session_id),

@@ -285,7 +285,7 @@ test("/edge/verify answers trusted proxies, for hosts of previews, and resets th
 });
 
 test("without TLS the cookie is another; a link is the session's to give; links are bounded", async (t) => {
-	const settings = { "server.trusted_proxies": "127.0.0.1", "preview.public_url_template": `http://{label}.${suffix}`, "limits.codes": 2 };
+	const settings = { "server.trusted_proxies": "127.0.0.1", "preview.public_url_template": `http://{label}.${suffix}`, "limits.codes_per_user": 2 };
 	const d = await start(t, { settings });
 	const { label } = (await d.admin.attach("s1", { port: 5173, path: "//evil.example", health_check: false })).json;
 	const plain = (more) => asked(d, label, { "x-forwarded-proto": "http", ...more });

@@ -33,7 +33,9 @@ static int set_up(void **state)
 
 	now = 1800000000 * USEC_PER_SEC;
 	clock_replace(stopped_clock, stopped_clock);
-	f->settings = (struct settings){ .auth_code_ttl = 60 * USEC_PER_SEC, .limits_codes = 2 };
+	f->settings = (struct settings){ .auth_code_ttl = 60 * USEC_PER_SEC,
+					 .limits_codes = 3,
+					 .limits_codes_per_user = 2 };
 	f->loop = loop_new();
 	f->store = store_memory_new(f->loop);
 	assert_int_equal(auth_new(f->loop, f->store, &f->settings, NULL, &f->auth, NULL), 0);
@@ -112,6 +114,37 @@ static void a_code_expires(void **state)
 	now += USEC_PER_SEC;
 	assert_true(take(f, code) < 0);
 	assert_int_equal(take(f, other), 0);
+}
+
+static void one_user_does_not_hold_all_codes(void **state)
+{
+	struct fixture *f = *state;
+	scoped(secret_freep) char *a = NULL, *b = NULL, *c = NULL;
+	scoped(fault_done) struct fault fault = { 0 };
+	struct code_info info = {
+		.app_id = (char *)"shop",
+		.session_id = (char *)"s4",
+		.user_id = (char *)"bob",
+		.ttl = 90 * USEC_PER_SEC,
+	};
+
+	assert_int_equal(mint(f, "s1", &a, NULL), 0);
+	assert_int_equal(mint(f, "s2", &b, NULL), 0);
+	assert_true(mint(f, "s3", &c, &fault) < 0);
+	assert_int_equal(auth_code_mint(f->auth, &info, &c, NULL), 0);
+	assert_true(info.expires_at == now + 90 * USEC_PER_SEC);
+
+	info.user_id = (char *)"carl"; /* who has none: there are as many as may be */
+	fault_done(&fault);
+	assert_true(auth_code_mint(f->auth, &info, &a, &fault) < 0);
+	assert_int_equal(fault.code, FAULT_TOO_MANY_REQUESTS);
+
+	now += 60 * USEC_PER_SEC;
+	assert_true(take(f, b) < 0);
+	info = (struct code_info){ 0 };
+	assert_int_equal(auth_code_take(f->auth, c, NULL, NULL, &info, NULL), 0);
+	assert_string_equal(info.user_id, "bob");
+	code_info_done(&info);
 }
 
 static void codes_are_bounded_until_some_expire(void **state)
@@ -221,6 +254,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_code_is_worth_something_once),
 		TEST(a_code_expires),
+		TEST(one_user_does_not_hold_all_codes),
 		TEST(codes_are_bounded_until_some_expire),
 		TEST(a_session_that_ends_takes_its_codes_along),
 		TEST(a_code_of_one_login_is_worth_nothing_to_another),
