@@ -51,6 +51,10 @@ int registry_edge_pass(struct registry *reg, const char *label, char **ret_upstr
 
 	if (!a)
 		return fault_set(reterr, FAULT_PREVIEW_NOT_FOUND, "nothing is attached here");
+	/* The next to listen may be another's, and who waits for it to come back is no viewer. */
+	if (a->presence == PRESENCE_DOWN)
+		return fault_set(reterr, FAULT_TARGET_NOT_LISTENING,
+				 "the server of this preview is down");
 	if (a->presence == PRESENCE_FOREIGN)
 		return fault_set(reterr, FAULT_FORBIDDEN,
 				 "another's server has taken the port of this preview");

@@ -206,8 +206,8 @@ bool registry_has_edge(const struct registry *reg);
 char *registry_edge_label(const struct registry *reg, const char *host);
 
 /* A request for what has that label: where to ("127.0.0.1:5173", the caller frees it), and how.
- * It is use, and resets the idle clock.  FAULT_PREVIEW_NOT_FOUND; FAULT_FORBIDDEN where what
- * listens there now is another's. */
+ * It is use, and resets the idle clock.  FAULT_PREVIEW_NOT_FOUND; FAULT_TARGET_NOT_LISTENING;
+ * FAULT_FORBIDDEN where what listens there now is another's. */
 int registry_edge_pass(struct registry *reg, const char *label, char **ret_upstream,
 		       const char **ret_scheme, struct fault *reterr) must_use;
 

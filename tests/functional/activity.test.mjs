@@ -257,20 +257,26 @@ test("one of two listeners' end is no down, and a restart in place neither", asy
 });
 
 test("a port that another process tree takes is down, owner_changed, until it is attached anew", async (t) => {
-	const d = await start(t);
+	const template = "https://{label}.preview.localhost";
+	const d = await start(t, { settings: { "server.trusted_proxies": "127.0.0.1", "preview.public_url_template": template, "edge.visibility": "unlisted" } });
 	const first = await python(t);
-	await d.admin.attach("s1", { port: first.port });
+	const { label } = (await d.admin.attach("s1", { port: first.port })).json;
+	const edge = () => d.anonymous.get("/edge/verify", { headers: { host: "localhost", "x-forwarded-host": template.slice(8).replace("{label}", label) } });
+	assert.equal((await edge()).status, 200);
 	await until(async () => (await get(d)).owner.pid, "its process is known");
 	const stream = await events.join(d, "s1");
 
 	await first.child.kill();
 	await stream.event("web_preview:down", (p) => p.reason === "closed");
+	assert.match((await edge()).text, /is down/);
 	await python(t, { port: first.port, wrap: ["setsid"] }); // elsewhere
 	await stream.event("web_preview:down", (p) => p.reason === "owner_changed");
 	assert.equal((await get(d)).status, "down");
+	assert.match((await edge()).text, /another's server/);
 	assert.match((await why(d)).explanation.join(" "), /not the one attached/);
 
 	assert.equal((await d.admin.attach("s1", { port: first.port })).json.status, "up");
+	assert.equal((await edge()).status, 200);
 });
 
 const as_root = { skip: is_root ? false : "needs root" };

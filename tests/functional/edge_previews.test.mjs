@@ -219,7 +219,7 @@ for (const [name, configure] of Object.entries(edges)) {
 		d.listen = `127.0.0.1:${d.port}`;
 		await d.kill();
 		await d.start();
-		assert.equal((await ask(mine.label, "/", { headers: { cookie } })).status, 200);
+		await until(async () => (await ask(mine.label, "/", { headers: { cookie } })).status === 200, "it is shown again");
 	});
 }
 
@@ -258,14 +258,15 @@ test("/edge/verify answers trusted proxies, for hosts of previews, and resets th
 	const d = await start(t, {
 		settings: { "server.trusted_proxies": "127.0.0.1", "preview.public_url_template": `https://{label}.${suffix}`, "edge.visibility": "unlisted" },
 	});
-	const { label } = (await d.admin.attach("s1", { port: 5173, health_check: false })).json;
-	const six = (await d.admin.attach("s1", { name: "six", host: "::1", port: 5174, scheme: "https", health_check: false })).json;
+	const [a, b] = [await targets.http_server(t), await targets.ipv6_only(t)];
+	const { label } = (await d.admin.attach("s1", { port: a.port, health_check: false })).json;
+	const six = (await d.admin.attach("s1", { name: "six", host: "::1", port: b.port, scheme: "https", health_check: false })).json;
 
 	const passed = await asked(d, label, { origin: `https://${label}.${suffix}` });
-	assert.deepEqual([passed.status, passed.headers["x-previewd-upstream"], passed.headers["x-previewd-scheme"]], [200, "127.0.0.1:5173", "http"]);
+	assert.deepEqual([passed.status, passed.headers["x-previewd-upstream"], passed.headers["x-previewd-scheme"]], [200, `127.0.0.1:${a.port}`, "http"]);
 	assert.equal(passed.headers["access-control-allow-origin"], undefined);
 	const { headers } = await asked(d, six.label.toUpperCase());
-	assert.deepEqual([headers["x-previewd-upstream"], headers["x-previewd-scheme"]], ["[::1]:5174", "https"]);
+	assert.deepEqual([headers["x-previewd-upstream"], headers["x-previewd-scheme"]], [`[::1]:${b.port}`, "https"]);
 	const why = await d.admin.get(`${base("s1")}/previews/default/why`);
 	assert.equal(why.json.last_reset.by, "edge");
 
@@ -287,7 +288,8 @@ test("/edge/verify answers trusted proxies, for hosts of previews, and resets th
 test("without TLS the cookie is another; a link is the session's to give; links are bounded", async (t) => {
 	const settings = { "server.trusted_proxies": "127.0.0.1", "preview.public_url_template": `http://{label}.${suffix}`, "limits.codes_per_user": 2 };
 	const d = await start(t, { settings });
-	const { label } = (await d.admin.attach("s1", { port: 5173, path: "//evil.example", health_check: false })).json;
+	const app = await targets.http_server(t);
+	const { label } = (await d.admin.attach("s1", { port: app.port, path: "//evil.example", health_check: false })).json;
 	const plain = (more) => asked(d, label, { "x-forwarded-proto": "http", ...more });
 
 	const argv = [previewctl(), "--socket", d.socket, "--session", "s1", "open", "--direct", "--print"];
