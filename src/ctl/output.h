@@ -19,7 +19,8 @@ struct ctl;
 char *printable(const char *s);
 char *printable_lines(const char *s);
 
-/* The same for what comes in pieces: tabs stay, too.  fclose() leaves `to` open; NULL: no memory. */
+/* The same for what comes in pieces: tabs stay, too.  fclose() leaves `to` open; NULL: no memory.
+ */
 FILE *printable_stream(FILE *to);
 
 /* The document on one line, or indented where people read it. */
