@@ -161,7 +161,7 @@ static void close_polling(struct eio_session *s, enum eio_reason why)
 	s->state = EIO_STATE_CLOSING;
 	polling_append(p, engine->close);
 	deadline_set(engine->ends, &s->heartbeat);
-	if (p->probe)
+	if (p->probe && !p->probed)
 		link_drop(STEAL(p->probe), why);
 	if (p->post)
 		engineio_refuse(STEAL(p->post), ENGINEIO_UNKNOWN_SID, NULL);

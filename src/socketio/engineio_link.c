@@ -4,6 +4,10 @@
  *
  * With the client's "5" the order is safe, because by then it has no poll and no post under way:
  * what waits for the next poll goes out over the WebSocket first.
+ *
+ * A client that has read our "3probe" polls no more, and one whose WebSocket goes now would wait
+ * until its heartbeat fails, or leave without what was sent to it.  So a session that is closed
+ * then goes over first.
  */
 #include "socketio/engineio_priv.h"
 
@@ -81,19 +85,25 @@ static void answer_probe(struct eio_session *s)
 
 static void switch_transport(struct eio_session *s)
 {
+	const bool is_closing = s->state == EIO_STATE_CLOSING;
 	struct polling *p = STEAL(s->polling);
 
-	s->state = EIO_STATE_WEBSOCKET;
+	if (!is_closing)
+		s->state = EIO_STATE_WEBSOCKET;
 	s->link = STEAL(p->probe);
 	if (p->post) /* a client that is done with polling has none */
 		engineio_refuse(STEAL(p->post), ENGINEIO_BAD_REQUEST, NULL);
 	polling_answer(p, s->engine->noop);
 	/* What waits was bounded when it was queued.  After a failure, the rest fails. */
-	for (size_t i = 0; i < p->n_queue; i++)
-		(void)websocket_send_large_frame(s->link->ws, p->queue[i]);
+	for (size_t i = 0; i < p->n_queue; i++) {
+		if (p->queue[i] != s->engine->close) /* a WebSocket has a close of its own */
+			(void)websocket_send_large_frame(s->link->ws, p->queue[i]);
+	}
 	polling_free(p);
-	/* Both of them anew: the ping may be one that waited. */
-	eio_wait_for_ping(s);
+	if (is_closing)
+		eio_end(s, EIO_SERVER);
+	else /* Both of them anew: the ping may be one that waited. */
+		eio_wait_for_ping(s);
 }
 
 static void on_probe_packet(struct eio_session *s, enum websocket_opcode opcode, const char *bytes,

@@ -588,6 +588,24 @@ describe('Engine.IO: upgrade', () => {
 		await s.end();
 	});
 
+	// From "3probe" to its "5" a client has no poll, and does without the WebSocket what it can't.
+	test('a session closed while it goes over, goes over first', async () => {
+		const p = await new Polling(slow, 'socket.io').open();
+		const s = p.upgrade();
+
+		await p.push('40');
+		assert.match(await p.poll(), /^40{.*}/);
+		await s.opened;
+		s.send('2probe');
+		assert.equal(await s.next(), '3probe');
+		await p.push('42["message","last words"]');
+		await p.push('42["hang_up"]');
+		s.send('5');
+		assert.equal(await s.next(), '42["message-back","last words"]');
+		await s.closed;
+		await p.isUnknown();
+	});
+
 	test('the server closing a session tells the WebSocket that probes, too', async () => {
 		const p = await new Polling(slow).open();
 		const s = p.upgrade();
