@@ -45,8 +45,8 @@ static void people_get_aligned_columns(void **state)
 static void what_comes_in_pieces_drives_no_terminal(void **state)
 {
 	static const char *const pieces[] = { "a\x1b[2Jb\tc\n", "\xc3", "\xa9 \xc2",
-					      "\x9b"
-					      "31m \xc2\xa9\r\x7f",
+					      ("\x9b"
+					       "31m \xc2\xa9\r\x7f"),
 					      "\xc2" };
 	scoped(freep) char *text = NULL;
 	size_t size;
