@@ -170,7 +170,7 @@ const struct ctl_command cmd_hook = {
 	.most_args = 1,
 	.arg_type = CTL_CHOICE,
 	.arg_choices = HOOK_AGENTS,
-	.summary = "Be the hook of a coding agent: its session's end is ours.",
+	.summary = "Be the hook of a coding agent: pass on what it tells of its session.",
 	.help = "Reads the hook's JSON on the standard input; AGENT says whose it is: claude-code, "
 		"codex, gemini, cursor, or generic: {\"event\": \"session_start\" or "
 		"\"session_end\", \"session_id\", \"cwd\", \"pid\"}.\n\n"
