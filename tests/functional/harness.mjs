@@ -183,10 +183,10 @@ export class Child {
 }
 
 export async function run(t, argv, options = {}) {
-	const { input, ...rest } = options;
+	const { input, patience = 60_000, ...rest } = options;
 	const child = new Child(t, argv, rest);
 	child.process.stdin.end(input ?? "");
-	const { code, signal } = await within(child.exited, `the end of ${argv.join(" ")}`, 60_000);
+	const { code, signal } = await within(child.exited, `the end of ${argv.join(" ")}`, patience);
 	return { code, signal, stdout: child.stdout.text, stderr: child.stderr.text };
 }
 

@@ -101,8 +101,8 @@ test("a session's previews come, change and go before one's eyes", { skip, timeo
 	await panel.says("The server is down");
 	await panel.accessible("down");
 	await panel.picture("down");
-	const again = await targets.vite(t, { port: vite.port });
-	fs.writeFileSync(path.join(again.root, "main.js"), main_js("three"));
+	fs.writeFileSync(path.join(vite.root, "main.js"), main_js("three"));
+	await targets.vite(t, { root: vite.root, port: vite.port });
 	await panel.inside("web").getByText("three").waitFor();
 	panel.quiet = false;
 

@@ -24,7 +24,7 @@ async function node_path(t) {
 	const place = path.join(here, "..", "..", "build", "node22");
 	const bin = path.join(place, "node_modules", NODE.split("@")[0], "bin", "node");
 	if (!fs.existsSync(bin)) {
-		const { code, stderr } = await run(t, ["npm", "install", "--prefix", place, "--no-save", "--no-audit", "--no-fund", NODE]);
+		const { code, stderr } = await run(t, ["npm", "install", "--prefix", place, "--no-save", "--no-audit", "--no-fund", NODE], { patience: 300_000 });
 		assert.equal(code, 0, stderr);
 	}
 	return path.dirname(path.dirname(bin));

@@ -82,9 +82,11 @@ export async function deaf(t, backlog = 64) {
 }
 
 // A real Vite on the fixture application.  `ready` resolves when it says that it serves.
-export async function vite(t, { port, host, env = {}, args = [] } = {}) {
-	const root = temp_dir(t);
-	fs.cpSync(path.join(fixtures, "vite-app"), root, { recursive: true });
+export async function vite(t, { root, port, host, env = {}, args = [] } = {}) {
+	if (!root) {
+		root = temp_dir(t);
+		fs.cpSync(path.join(fixtures, "vite-app"), root, { recursive: true });
+	}
 	port ??= await free_port();
 	const program = path.join(here, "..", "node_modules", "vite", "bin", "vite.js");
 	const argv = [process.execPath, program, root, "--port", String(port), "--strictPort", ...args];
