@@ -316,6 +316,16 @@ char **strv_free(char **list)
 	return NULL;
 }
 
+char **strv_copy(char *const *list)
+{
+	const size_t n = strv_len(list);
+	char **copy = xcalloc(n + 1, sizeof(*copy));
+
+	for (size_t i = 0; i < n; i++)
+		copy[i] = xstrdup(list[i]);
+	return copy;
+}
+
 bool strv_has(char *const *list, const char *s)
 {
 	for (size_t i = 0; list && list[i]; i++)

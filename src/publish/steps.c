@@ -31,15 +31,6 @@
 /*
  * Jobs.  Each has its input, which carries its results back and whose first member is `cancel`.
  */
-static char **strv_copy(char *const *list)
-{
-	char **copy = xcalloc(strv_len(list) + 1, sizeof(*copy));
-
-	for (size_t i = 0; list[i]; i++)
-		copy[i] = xstrdup(list[i]);
-	return copy;
-}
-
 static void fail(struct build *b)
 {
 	build_end(b, BUILD_STATE_FAILED);

@@ -354,15 +354,6 @@ static struct tasks_op *begin_add(struct tasks *tasks, struct task *t, const cJS
 	return op;
 }
 
-static char **strv_copy(char *const *list)
-{
-	char **copy = xcalloc(strv_len(list) + 1, sizeof(*copy));
-
-	for (size_t i = 0; list[i]; i++)
-		copy[i] = xstrdup(list[i]);
-	return copy;
-}
-
 struct tasks_op *tasks_add(struct tasks *tasks, const struct principal *principal,
 			   const struct task_peer *peer, const char *session_id, const char *app_id,
 			   const char *user_id, const struct task_params *params,
