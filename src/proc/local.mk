@@ -8,6 +8,7 @@ libpreviewd_a_SOURCES += \
 	%reldir%/sandbox_args.c \
 	%reldir%/sandbox_remedy.c \
 	%reldir%/sandbox_run.c \
+	%reldir%/sandbox_spawn.c \
 	%reldir%/sandbox_watch.c \
 	%reldir%/seccomp.c %reldir%/seccomp.h \
 	%reldir%/spawn.c %reldir%/spawn.h \

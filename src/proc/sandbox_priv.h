@@ -6,10 +6,11 @@
 #include "base/strbuf.h"
 #include "proc/pidref.h"
 #include "proc/sandbox.h"
+#include "proc/spawn.h"
 
 /*
- * The parts of the sandbox: its policy as bwrap(1)'s arguments, why it can't be had here, and what
- * it uses while it runs.
+ * The parts of the sandbox: its policy as bwrap(1)'s arguments, why it can't be had here, what a
+ * run is born with, and what it uses while it lives.
  */
 
 /* ---- sandbox_args.c ---- */
@@ -105,6 +106,33 @@ struct sandbox {
 	struct strbuf said; /* by the probe */
 	LIST_HEAD(, sandbox_run) runs;
 };
+
+/* ---- sandbox_spawn.c ---- */
+
+#define SANDBOX_OWN_PROCESSES 3 /* bwrap twice, and previewd-sandbox: not the command's */
+
+/* The first process of a run, and the daemon's ends of what that has. */
+struct sandbox_spawned {
+	bool is_isolated;
+	struct child *child;          /* bwrap, or previewd-sandbox without it */
+	int go;                       /* -1: it was told to go, or is told not to */
+	int status_fd;                /* of bwrap, non-blocking; -1: not isolated */
+	char *cgroup;                 /* its directory; NULL: there is none */
+	unsigned held;                /* by it: of cgroup_limit() */
+	char *mark;                   /* of proc/tree.h; NULL: isolated */
+	struct sandbox_limits limits; /* those of the request that the cgroup doesn't hold */
+};
+
+#define SANDBOX_SPAWNED_NONE ((struct sandbox_spawned){ .go = -1, .status_fd = -1 })
+
+/*
+ * Begins with SANDBOX_SPAWNED_NONE and `is_isolated` as it is to be; ends, however it went, with
+ * sandbox_spawned_done(), which leaves the processes and the cgroup to themselves.
+ */
+int sandbox_spawn(const struct sandbox *s, const struct sandbox_request *request,
+		  const struct child_ops *ops, void *arg, struct sandbox_spawned *spawned,
+		  struct fault *reterr) must_use;
+void sandbox_spawned_done(struct sandbox_spawned *spawned);
 
 /* ---- sandbox_run.c ---- */
 

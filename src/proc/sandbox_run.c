@@ -12,53 +12,40 @@
  */
 #include "proc/sandbox.h"
 
-#include "base/ids.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/parse.h"
 #include "proc/sandbox_priv.h"
-#include "proc/seccomp.h"
-#include "proc/spawn.h"
 #include "proc/tree.h"
 #include "proc/watch.h"
 
-#include <assert.h>
-#include <errno.h>
 #include <event2/event.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 LOG_AREA("sandbox");
 
-#define ARGS_MAX      (256 * 1024)
 #define STATUS_MAX    4096
 #define LOOK_INTERVAL (500 * USEC_PER_MSEC)
 #define LOOK_SHARE    10 /* a look takes at most this part of a thread's time */
 #define KILL_PATIENCE (5 * USEC_PER_SEC)
-#define OWN_PROCESSES 3 /* bwrap twice, and previewd-sandbox */
 
 struct sandbox_run {
 	LIST_ENTRY(sandbox_run) entry;
 	struct sandbox *sandbox;
 	const struct sandbox_ops *ops;
 	void *arg;
-	bool is_isolated;
-	struct sandbox_limits limits;
 
-	struct child *child; /* bwrap, or previewd-sandbox without it */
+	struct sandbox_spawned spawned;
 	bool child_is_over;
-	int code, signal;
+	int code, signal; /* of child_ops' on_exit */
 
-	int go;        /* -1: it was told to go, or is told not to */
-	int status_fd; /* of bwrap */
-	struct event *status_event;
+	struct event *status_event; /* of spawned.status_fd */
 	struct strbuf status;
 	struct pidref first; /* the first process inside; pid 0: not known yet */
 	struct proc_watch *first_watch;
@@ -70,9 +57,6 @@ struct sandbox_run {
 	bool is_measured, has_begun;
 	uint64_t disk_before;
 
-	char *cgroup;
-	unsigned held; /* by it: of cgroup_limit() */
-	char *mark;
 	struct proc_kill *kill; /* of what isn't isolated */
 
 	bool is_killed, is_over, is_freed;
@@ -87,11 +71,9 @@ static void run_destroy(void *arg)
 {
 	struct sandbox_run *run = arg;
 
-	child_free(run->child);
 	if (run->status_event)
 		event_free(run->status_event);
-	closep(&run->status_fd);
-	closep(&run->go);
+	sandbox_spawned_done(&run->spawned);
 	strbuf_done(&run->status);
 	proc_watch_free(run->first_watch);
 	pidref_done(&run->first);
@@ -101,8 +83,6 @@ static void run_destroy(void *arg)
 	job_free(run->look);
 	strv_free(run->directories);
 	proc_kill_free(run->kill);
-	free(run->cgroup);
-	free(run->mark);
 	free(run);
 }
 
@@ -114,7 +94,7 @@ static void run_discard(struct sandbox_run *run)
 	loop_defer(run->sandbox->deps.loop, run_destroy, run);
 }
 
-static struct sandbox_run *run_new(struct sandbox *s, const struct sandbox_request *request,
+static struct sandbox_run *run_new(struct sandbox *s, bool is_isolated,
 				   const struct sandbox_ops *ops, void *arg)
 {
 	struct sandbox_run *run = xcalloc(1, sizeof(*run));
@@ -122,8 +102,8 @@ static struct sandbox_run *run_new(struct sandbox *s, const struct sandbox_reque
 	run->sandbox = s;
 	run->ops = ops;
 	run->arg = arg;
-	run->limits = request->limits;
-	run->go = run->status_fd = -1;
+	run->spawned = SANDBOX_SPAWNED_NONE;
+	run->spawned.is_isolated = is_isolated;
 	run->status = strbuf_init(STATUS_MAX);
 	run->first = PIDREF_NONE;
 	LIST_INSERT_HEAD(&s->runs, run, entry);
@@ -133,31 +113,36 @@ static struct sandbox_run *run_new(struct sandbox *s, const struct sandbox_reque
 
 /* ---- its end ---- */
 
+/* previewd-sandbox ends as a shell does: with 128 and the signal that ended the command. */
+static int signal_of_end(const struct sandbox_run *run)
+{
+	if (run->signal)
+		return run->signal;
+	return run->code > 128 && run->code < 128 + NSIG ? run->code - 128 : 0;
+}
+
 static void run_finish(struct sandbox_run *run)
 {
-	enum sandbox_end end = run->is_killed                              ? run->reason
-			       : run->signal                               ? SANDBOX_SIGNALED
-			       : run->code > 128 && run->code < 128 + NSIG ? SANDBOX_SIGNALED
-									   : /* as a shell */
-				       SANDBOX_EXITED;
-	int code = run->signal               ? run->signal
-		   : end == SANDBOX_SIGNALED ? run->code - 128
-					     : run->code;
+	const int signal_number = signal_of_end(run);
+	const char *cgroup = run->spawned.cgroup;
+	enum sandbox_end end = run->is_killed  ? run->reason
+			       : signal_number ? SANDBOX_SIGNALED
+					       : SANDBOX_EXITED;
 
-	if (run->cgroup && !run->is_killed && cgroup_ran_out_of_memory(run->cgroup))
+	if (cgroup && !run->is_killed && cgroup_ran_out_of_memory(cgroup))
 		end = SANDBOX_NO_MEMORY;
 	run->is_over = true;
 	timer_cancel(run->wall);
 	timer_cancel(run->look_timer);
 	timer_cancel(run->patience);
 	run->look = job_free(run->look);
-	if (run->cgroup)
-		(void)!cgroup_remove(run->cgroup);
-	run->sandbox->held |= run->held;
+	if (cgroup)
+		(void)!cgroup_remove(cgroup);
+	run->sandbox->held |= run->spawned.held;
 	if (run->is_freed)
 		run_discard(run);
 	else
-		run->ops->on_end(end, code, run->arg);
+		run->ops->on_end(end, signal_number ? signal_number : run->code, run->arg);
 }
 
 static void on_rest_killed(const struct proc_kill_result *result, void *arg)
@@ -180,9 +165,9 @@ static void run_kill_rest(struct sandbox_run *run)
 		return;
 	run->kill = proc_kill_start(deps->loop, deps->jobs,
 				    proc_tree_new(&(struct proc_tree_settings){
-					    .root = child_pidref(run->child),
-					    .mark = run->mark,
-					    .cgroup = run->cgroup,
+					    .root = child_pidref(run->spawned.child),
+					    .mark = run->spawned.mark,
+					    .cgroup = run->spawned.cgroup,
 				    }),
 				    0, on_rest_killed, run);
 }
@@ -202,7 +187,7 @@ static void run_check_over(struct sandbox_run *run)
 {
 	if (!run->child_is_over || run->is_over)
 		return;
-	if (!run->is_isolated) {
+	if (!run->spawned.is_isolated) {
 		run_kill_rest(run);
 		return;
 	}
@@ -219,12 +204,12 @@ static void run_check_over(struct sandbox_run *run)
 
 static void run_strike(struct sandbox_run *run)
 {
-	closep(&run->go); /* previewd-sandbox ends by it where it hasn't begun */
-	run->go = -1;
+	closep(&run->spawned.go); /* previewd-sandbox ends by it where it hasn't begun */
+	run->spawned.go = -1;
 	if (run->first.pid > 0)
 		(void)!pidref_signal(&run->first, SIGKILL);
-	if (run->cgroup)
-		(void)!cgroup_kill(run->cgroup);
+	if (run->spawned.cgroup)
+		(void)!cgroup_kill(run->spawned.cgroup);
 }
 
 /* It hangs where bwrap makes the sandbox ready, or bwrap itself is stopped. */
@@ -234,7 +219,7 @@ static void on_patience_over(void *arg)
 
 	run_strike(run);
 	if (!run->child_is_over)
-		(void)!pidref_signal(child_pidref(run->child), SIGKILL);
+		(void)!pidref_signal(child_pidref(run->spawned.child), SIGKILL);
 }
 
 static void run_kill(struct sandbox_run *run, enum sandbox_end reason)
@@ -244,7 +229,7 @@ static void run_kill(struct sandbox_run *run, enum sandbox_end reason)
 	run->is_killed = true;
 	run->reason = reason;
 	metric_inc(METRIC_SANDBOX_KILLS);
-	if (!run->is_isolated) {
+	if (!run->spawned.is_isolated) {
 		run_kill_rest(run);
 		return;
 	}
@@ -258,15 +243,6 @@ static void on_wall(void *arg)
 }
 
 /* ---- looking at what it uses ---- */
-
-static char **copy_list(char **list)
-{
-	char **copy = xcalloc(strv_len(list) + 1, sizeof(*copy));
-
-	for (size_t i = 0; list && list[i]; i++)
-		copy[i] = xstrdup(list[i]);
-	return copy;
-}
 
 static void look_free(void *look)
 {
@@ -289,10 +265,10 @@ static void on_look_timer(void *arg)
 static void run_begin(struct sandbox_run *run)
 {
 	if (run->has_begun || run->is_killed || !run->is_measured ||
-	    (run->is_isolated && run->first.pid == 0))
+	    (run->spawned.is_isolated && run->first.pid == 0))
 		return;
 	run->has_begun = true;
-	(void)!send(run->go, "", 1, MSG_NOSIGNAL);
+	(void)!send(run->spawned.go, "", 1, MSG_NOSIGNAL);
 	timer_set(run->look_timer, LOOK_INTERVAL);
 }
 
@@ -305,12 +281,12 @@ static void run_judge(struct sandbox_run *run, const struct sandbox_usage *usage
 {
 	const uint64_t disk = usage->disk > run->disk_before ? usage->disk - run->disk_before : 0;
 
-	if (is_over(disk, run->limits.disk))
+	if (is_over(disk, run->spawned.limits.disk))
 		run_kill(run, SANDBOX_DISK_FULL);
-	else if (is_over(usage->memory, run->limits.memory))
+	else if (is_over(usage->memory, run->spawned.limits.memory))
 		run_kill(run, SANDBOX_NO_MEMORY);
-	else if (run->limits.processes > 0 &&
-		 usage->processes > run->limits.processes + OWN_PROCESSES)
+	else if (run->spawned.limits.processes > 0 &&
+		 usage->processes > run->spawned.limits.processes + SANDBOX_OWN_PROCESSES)
 		run_kill(run, SANDBOX_NO_PROCESSES);
 }
 
@@ -338,12 +314,12 @@ static void on_looked(int result, void *arg)
 
 static void run_look(struct sandbox_run *run)
 {
-	const struct pidref *root = child_pidref(run->child);
+	const struct pidref *root = child_pidref(run->spawned.child);
 	struct sandbox_look *look = xcalloc(1, sizeof(*look));
 
 	look->root = *root;
 	look->root.fd = -1;
-	look->directories = copy_list(run->directories);
+	look->directories = strv_copy(run->directories);
 	run->looking = look;
 	run->look = job_start(run->sandbox->deps.jobs, look_work, look, look_free, on_looked, run);
 	if (!run->look) {
@@ -358,7 +334,7 @@ static void run_find_directories(struct sandbox_run *run, const struct sandbox_r
 	size_t n = 0;
 
 	run->directories = xcalloc(request->n_binds + 2, sizeof(*run->directories));
-	if (run->limits.disk == 0)
+	if (run->spawned.limits.disk == 0)
 		return;
 	run->directories[n++] = xstrdup(request->workdir);
 	for (size_t i = 0; i < request->n_binds; i++)
@@ -377,7 +353,7 @@ static void run_find_first(struct sandbox_run *run, pid_t pid)
 	if (pidref_of(pid, &found) < 0)
 		return;
 	if (process_read(pid, &p) < 0 || p.start_time != found.start_time ||
-	    (p.ppid != child_pidref(run->child)->pid && !run->child_is_over)) {
+	    (p.ppid != child_pidref(run->spawned.child)->pid && !run->child_is_over)) {
 		pidref_done(&found);
 		return;
 	}
@@ -394,7 +370,7 @@ static void run_read_status(struct sandbox_run *run)
 	const char *newline;
 	ssize_t n;
 
-	while ((n = read(run->status_fd, bytes, sizeof(bytes))) > 0)
+	while ((n = read(run->spawned.status_fd, bytes, sizeof(bytes))) > 0)
 		strbuf_add(&run->status, bytes, (size_t)n);
 	if (n == 0 && run->status_event)
 		event_free(STEAL(run->status_event));
@@ -445,219 +421,21 @@ static const struct child_ops child_ops = {
 
 /* ---- its start ---- */
 
-/* The descriptors of enum sandbox_fd, -1 where there is none. */
-struct descriptors {
-	int fds[SANDBOX_FD_END_ - SANDBOX_FD_GO];
-};
-
-static struct descriptors descriptors_none(void)
-{
-	struct descriptors d;
-
-	for (size_t i = 0; i < ARRAY_SIZE(d.fds); i++)
-		d.fds[i] = -1;
-	return d;
-}
-
-static void descriptors_done(struct descriptors *d)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(d->fds); i++)
-		closep(&d->fds[i]);
-}
-
-static int *descriptor(struct descriptors *d, enum sandbox_fd which)
-{
-	return &d->fds[which - SANDBOX_FD_GO];
-}
-
-static int make_file(const void *bytes, size_t len)
-{
-	scoped(closep) int fd = memfd_create("sandbox", MFD_CLOEXEC);
-
-	if (fd < 0)
-		return -errno;
-	for (size_t done = 0; done < len;) {
-		const ssize_t n = write(fd, (const char *)bytes + done, len - done);
-
-		if (n < 0)
-			return -errno;
-		done += (size_t)n;
-	}
-	if (lseek(fd, 0, SEEK_SET) < 0)
-		return -errno;
-	return STEAL_FD(fd);
-}
-
-static int put_text(struct descriptors *d, enum sandbox_fd which, const char *text)
-{
-	return *descriptor(d, which) = make_file(text, strlen(text));
-}
-
-static int put_go(struct sandbox_run *run, struct descriptors *d)
-{
-	int ends[2];
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
-		return -errno;
-	run->go = ends[0];
-	*descriptor(d, SANDBOX_FD_GO) = ends[1];
-	return 0;
-}
-
-static int put_status(struct sandbox_run *run, struct descriptors *d)
-{
-	int ends[2];
-
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return -errno;
-	(void)fcntl(ends[0], F_SETFL, O_NONBLOCK);
-	run->status_fd = ends[0];
-	*descriptor(d, SANDBOX_FD_STATUS) = ends[1];
-	return 0;
-}
-
-static int put_isolation(struct sandbox_run *run, const struct sandbox_request *request,
-			 struct descriptors *d)
-{
-	scoped(strbuf_done) struct strbuf args = strbuf_init(ARGS_MAX);
-	int r;
-
-	sandbox_args(&args, &run->sandbox->host, request);
-	if (args.error)
-		return args.error;
-	r = *descriptor(d, SANDBOX_FD_ARGS) = make_file(args.data, args.len);
-	if (r >= 0)
-		r = put_status(run, d);
-	if (r >= 0)
-		r = *descriptor(d, SANDBOX_FD_SECCOMP) = seccomp_filter();
-	if (r >= 0)
-		r = put_text(d, SANDBOX_FD_PASSWD, sandbox_passwd);
-	if (r >= 0)
-		r = put_text(d, SANDBOX_FD_GROUP, sandbox_group);
-	return r >= 0 ? put_text(d, SANDBOX_FD_HOSTS, sandbox_hosts) : r;
-}
-
-/* Its own environment is bare: what bwrap itself gets can be read inside. */
-static int run_spawn_isolated(struct sandbox_run *run, const struct sandbox_request *request,
-			      struct fault *reterr)
-{
-	static const char *const bare[] = { "PATH=/usr/local/bin:/usr/bin:/bin", NULL };
-	scoped(strv_freep) char **command =
-		sandbox_command(&run->sandbox->host, request, &run->limits, true);
-	scoped(descriptors_done) struct descriptors d = descriptors_none();
-	int r = put_go(run, &d);
-
-	if (r >= 0)
-		r = put_isolation(run, request, &d);
-	if (r < 0)
-		return fault_set(reterr, FAULT_INTERNAL, "could not make the sandbox ready: %s",
-				 strerror(-r));
-	return child_spawn(run->sandbox->deps.loop,
-			   &(struct spawn_request){
-				   .argv = (const char *const *)command,
-				   .environ_ = bare,
-				   .cwd = "/",
-				   .cgroup = run->cgroup,
-				   .fds = d.fds,
-				   .n_fds = ARRAY_SIZE(d.fds),
-			   },
-			   &child_ops, run, &run->child, reterr);
-}
-
-static int run_spawn_bare(struct sandbox_run *run, const struct sandbox_request *request,
-			  struct fault *reterr)
-{
-	scoped(strv_freep) char **command =
-		sandbox_command(&run->sandbox->host, request, &run->limits, false);
-	scoped(strv_freep) char **environ_ = sandbox_environ(request, run->mark);
-	scoped(freep) char *cwd = request->cwd ? xasprintf("%s/%s", request->workdir, request->cwd)
-					       : xstrdup(request->workdir);
-	scoped(descriptors_done) struct descriptors d = descriptors_none();
-	int r = put_go(run, &d);
-
-	if (r < 0)
-		return fault_set(reterr, FAULT_INTERNAL, "could not make the build ready: %s",
-				 strerror(-r));
-	return child_spawn(run->sandbox->deps.loop,
-			   &(struct spawn_request){
-				   .argv = (const char *const *)command,
-				   .environ_ = (const char *const *)environ_,
-				   .cwd = cwd,
-				   .cgroup = run->cgroup,
-				   .fds = d.fds,
-				   .n_fds = 1, /* SANDBOX_FD_GO */
-			   },
-			   &child_ops, run, &run->child, reterr);
-}
-
-static void run_make_cgroup(struct sandbox_run *run)
-{
-	struct cgroups *cgroups = run->sandbox->deps.cgroups;
-	scoped(freep) char *name = NULL;
-	char number[17];
-	int r;
-
-	if (!cgroups)
-		return;
-	random_hex(number, sizeof(number) / 2);
-	name = xasprintf("build-%s", number);
-	r = cgroup_make(cgroups, name, &run->cgroup);
-	if (r < 0) {
-		log_warning_errno(r, "could not make a group for a build, going on without it");
-		return;
-	}
-	run->held = cgroup_limit(
-		cgroups, run->cgroup,
-		&(struct cgroup_limits){
-			.memory = run->limits.memory,
-			.processes =
-				run->limits.processes ? run->limits.processes + OWN_PROCESSES : 0,
-		});
-	/* Then a process has all of it, and nobody need look. */
-	if (run->held & CGROUP_HOLDS_MEMORY)
-		run->limits.memory = 0;
-}
-
-static void run_make_mark(struct sandbox_run *run)
-{
-	char mark[33];
-
-	random_hex(mark, sizeof(mark) / 2);
-	run->mark = xstrdup(mark);
-}
-
-static int run_spawn(struct sandbox_run *run, const struct sandbox_request *request,
-		     struct fault *reterr)
-{
-	int r;
-
-	run_make_cgroup(run);
-	if (run->is_isolated) {
-		r = run_spawn_isolated(run, request, reterr);
-	} else {
-		run_make_mark(run);
-		r = run_spawn_bare(run, request, reterr);
-	}
-	if (r < 0 && run->cgroup)
-		(void)!cgroup_remove(run->cgroup);
-	return r;
-}
-
 /* It is spawned: now it is watched, and then told to go. */
 static void run_watch(struct sandbox_run *run, const struct sandbox_request *request)
 {
 	struct loop *loop = run->sandbox->deps.loop;
 
-	if (run->status_fd >= 0) {
-		run->status_event = event_new(loop_base(loop), run->status_fd, EV_READ | EV_PERSIST,
-					      on_status, run);
+	if (run->spawned.status_fd >= 0) {
+		run->status_event = event_new(loop_base(loop), run->spawned.status_fd,
+					      EV_READ | EV_PERSIST, on_status, run);
 		event_add(run->status_event, NULL);
 	}
 	run->wall = timer_new(loop, on_wall, run);
 	run->look_timer = timer_new(loop, on_look_timer, run);
 	run->patience = timer_new(loop, on_patience_over, run);
-	if (run->limits.wall > 0)
-		timer_set(run->wall, run->limits.wall);
+	if (run->spawned.limits.wall > 0)
+		timer_set(run->wall, run->spawned.limits.wall);
 	run_find_directories(run, request);
 	run_look(run);
 }
@@ -671,9 +449,8 @@ int sandbox_run_start(struct sandbox *s, const struct sandbox_request *request, 
 
 	if (r < 0)
 		return r;
-	run = run_new(s, request, ops, arg);
-	run->is_isolated = is_isolated;
-	r = run_spawn(run, request, reterr);
+	run = run_new(s, is_isolated, ops, arg);
+	r = sandbox_spawn(s, request, &child_ops, run, &run->spawned, reterr);
 	if (r < 0) {
 		run_discard(run);
 		return r;
@@ -706,5 +483,5 @@ struct sandbox_run *sandbox_run_free(struct sandbox_run *run)
 
 bool sandbox_run_is_isolated(const struct sandbox_run *run)
 {
-	return run->is_isolated;
+	return run->spawned.is_isolated;
 }
