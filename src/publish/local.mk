@@ -28,7 +28,10 @@ libpreviewd_a_SOURCES += \
 	%reldir%/settling.c \
 	%reldir%/sites.c \
 	%reldir%/states.def \
-	%reldir%/steps.c \
+	%reldir%/steps.c %reldir%/steps_priv.h \
+	%reldir%/steps_build.c \
+	%reldir%/steps_install.c \
+	%reldir%/steps_run.c \
 	%reldir%/switch.c \
 	%reldir%/walk.c \
 	%reldir%/workdir.c

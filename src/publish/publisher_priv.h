@@ -261,6 +261,9 @@ int workdir_open(const struct workdir_request *request, int *ret_fd, struct faul
 /*
  * builds.c: a build, its states, its document
  */
+struct build;
+typedef void build_run_over_fn(struct build *b, enum sandbox_end end, int code);
+
 struct build {
 	struct publisher *publisher;
 	struct shelf *shelf;
@@ -279,7 +282,7 @@ struct build {
 	struct store_commit *commit;
 	cJSON *document; /* of one that has ended; else NULL */
 
-	/* What the phases found, steps.c */
+	/* What the phases found, steps_priv.h */
 	struct page *page;
 	struct project *project;
 	char *base;
@@ -294,7 +297,8 @@ struct build {
 	struct module_store *modules;
 	bool tried_install; /* with the lock file, which did not fit */
 	struct sandbox_run *run;
-	char *last_output; /* the end of what a command printed, to know why it failed */
+	build_run_over_fn *run_over; /* its end, for the phase */
+	char *last_output;           /* the end of what a command printed, to know why it failed */
 	size_t last_output_len;
 	struct job *job;
 	void *work_input;      /* the job's */
@@ -417,7 +421,6 @@ int finishing_work(void *checking);
 void checking_free(void *checking);
 
 /* steps.c: what is done in each phase; build_end() comes from here */
-int proxy_ensure(struct publisher *p, struct fault *reterr) must_use;
 void steps_begin(struct build *b);
 void steps_stop(struct build *b); /* ends what runs and frees what it has */
 

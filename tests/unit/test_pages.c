@@ -15,6 +15,7 @@
 #include "base/metrics.h"
 #include "base/trees.h"
 #include "publish/publisher_priv.h"
+#include "publish/steps_priv.h"
 
 struct published {
 	struct world *w;

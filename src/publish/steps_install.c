@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The phase that brings a project's packages: those that an earlier build with the same key has put
+ * into the store, or new ones, which go there.
+ */
+#include <string.h>
+
+#include "base/mem.h"
+#include "publish/steps_priv.h"
+
+static void remove_gone(const char *relative, void *arg)
+{
+	publisher_remove(arg, relative);
+}
+
+static void on_settled(int result, void *arg)
+{
+	struct build *b = arg;
+	struct publisher *p = b->publisher;
+	struct settle *s = build_job_over(b);
+
+	if (result >= 0)
+		result =
+			modules_add(p->modules, b->user_id, b->key, s->path, s->bytes, &b->modules);
+	if (result < 0) {
+		fault_set(&b->fault, FAULT_INSTALL_FAILED, "the packages cannot be kept: %s",
+			  strerror(-result));
+		build_fail(b);
+		return;
+	}
+	modules_trim(p->modules, p->settings->publish_store_max, remove_gone, p);
+	steps_build(b);
+}
+
+static void settle(struct build *b)
+{
+	struct settle *s = settle_new(b->publisher->state_fd, b->work);
+
+	build_job(b, settle_work, s, &s->cancel, settle_free, on_settled);
+}
+
+static void run_install(struct build *b, bool locked);
+
+static void on_installed(struct build *b, enum sandbox_end end, int code)
+{
+	bool refused = end == SANDBOX_EXITED && code != 0 && !b->tried_install &&
+		       b->project->lockfile &&
+		       output_refuses_lock(b->last_output, b->last_output_len);
+
+	if (refused) {
+		b->tried_install = true;
+		build_log(b, "install: %s does not fit package.json, installing without it",
+			  b->project->lockfile);
+		run_install(b, false);
+	} else if (end != SANDBOX_EXITED || code != 0) {
+		build_run_failed(b, end, code, FAULT_INSTALL_FAILED, "the installation",
+				 b->publisher->settings->publish_install_timeout);
+	} else {
+		b->packages = "installed";
+		if (b->key)
+			settle(b);
+		else
+			steps_build(b);
+	}
+}
+
+static void run_install(struct build *b, bool locked)
+{
+	scoped(freep) char *workdir =
+		xasprintf("%s/%s", b->work_path, b->key ? "install" : "project");
+	scoped(command_done) struct command c = { 0 };
+
+	command_install(&c, b, locked);
+	build_run(b, &(struct run_request){
+			     .command = &c,
+			     .workdir = workdir,
+			     .network = SANDBOX_PROXY,
+			     .wall = b->publisher->settings->publish_install_timeout,
+			     .over = on_installed,
+		     });
+}
+
+void steps_install(struct build *b)
+{
+	build_set_phase(b, PHASE_INSTALL);
+	build_tell(b);
+	if (!b->project->needs_install) {
+		b->packages = "none";
+		steps_build(b);
+		return;
+	}
+	if (!b->params.install) {
+		b->packages = "project";
+		steps_build(b);
+		return;
+	}
+	if (b->key)
+		b->modules = modules_find(b->publisher->modules, b->user_id, b->key);
+	if (b->modules) {
+		b->packages = "cached";
+		build_log(b, "install: the packages are there from an earlier build");
+		steps_build(b);
+		return;
+	}
+	run_install(b, b->project->lockfile != NULL);
+}
