@@ -10,15 +10,14 @@
  *
  * A page with a host of its own (publish.host_template) has its origin by that, and is left alone.
  */
-#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
 #include "api/api_priv.h"
 #include "base/ids.h"
 #include "base/mem.h"
+#include "base/parse.h"
 #include "base/strbuf.h"
-#include "http/chars.h"
 #include "publish/bundles.h"
 #include "publish/publisher.h"
 
@@ -189,8 +188,8 @@ static bool take_id(const char **at, char ret[static ID_LENGTH_MAX + 1])
 	for (; *c && *c != '/' && n < ID_LENGTH_MAX; c++) {
 		ret[n] = *c;
 		if (*c == '%') {
-			int high = http_hex_digit(c[1]);
-			int low = high < 0 ? -1 : http_hex_digit(c[2]);
+			int high = hex_digit(c[1]);
+			int low = high < 0 ? -1 : hex_digit(c[2]);
 
 			if (low < 0)
 				return false;

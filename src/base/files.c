@@ -16,7 +16,7 @@
 #include "base/ids.h"
 #include "base/mem.h"
 
-#define READ_STEP 4096
+#define READ_FIRST 4096 /* bytes, then twice as many */
 
 static int make_directory(const char *path, mode_t mode)
 {
@@ -78,22 +78,21 @@ static ssize_t read_some(int fd, char *to, size_t len)
 	return n < 0 ? -errno : n;
 }
 
-int read_file_at(int dirfd, const char *path, size_t max, char **ret, size_t *ret_len)
+int read_all(int fd, size_t max, char **ret, size_t *ret_len)
 {
-	scoped(closep) int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
 	scoped(freep) char *text = NULL;
-	size_t len = 0;
-
-	if (fd < 0)
-		return -errno;
+	size_t len = 0, capacity = 0;
 
 	/* By reading and not by st_size: files of /proc have none, and others may grow meanwhile.
 	 */
 	for (;;) {
 		ssize_t n;
 
-		text = xrealloc(text, len + READ_STEP + 1);
-		n = read_some(fd, text + len, READ_STEP);
+		if (len == capacity) {
+			capacity = capacity ? capacity * 2 : READ_FIRST;
+			text = xrealloc(text, capacity + 1);
+		}
+		n = read_some(fd, text + len, capacity - len);
 		if (n < 0)
 			return (int)n;
 		if (n == 0)
@@ -109,19 +108,26 @@ int read_file_at(int dirfd, const char *path, size_t max, char **ret, size_t *re
 	return 0;
 }
 
-static int write_all(int fd, const char *data, size_t len)
+int write_all(int fd, const void *data, size_t len)
 {
-	while (len > 0) {
-		ssize_t n = write(fd, data, len);
+	for (const char *at = data; len > 0;) {
+		const ssize_t n = write(fd, at, len);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return -errno;
-		data += n;
+		at += n;
 		len -= (size_t)n;
 	}
 	return 0;
+}
+
+int read_file_at(int dirfd, const char *path, size_t max, char **ret, size_t *ret_len)
+{
+	scoped(closep) int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : read_all(fd, max, ret, ret_len);
 }
 
 static int fill_file(int fd, const void *data, size_t len, mode_t mode)

@@ -21,6 +21,10 @@ int make_directory_at(int dirfd, const char *path) must_use;
 /* Whether it is one, and no link to one. */
 bool is_directory_at(int dirfd, const char *path);
 
+/* Reads to the end, like read_file_at(); writes all of it.  Of a blocking descriptor. */
+int read_all(int fd, size_t max, char **ret, size_t *ret_len) must_use;
+int write_all(int fd, const void *data, size_t len) must_use;
+
 /*
  * Reads a whole file of at most `max` bytes; -EMSGSIZE past that.  `dirfd` may be AT_FDCWD.  The
  * text gets a NUL behind it and is freed by the caller.  `ret_len` may be NULL.

@@ -97,17 +97,6 @@ static bool scan_number(struct scan *s)
 	return s->at - start <= NUMBER_LENGTH_MAX || refuse(s, "a number is too long");
 }
 
-static int hex_digit(char c)
-{
-	if (is_digit(c))
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* Four hexadecimal digits, behind "\u". */
 static bool take_code_unit(struct scan *s, unsigned *ret)
 {

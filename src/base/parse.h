@@ -47,5 +47,17 @@ bool strv_has(char *const *list, const char *s);
 size_t strv_len(char *const *list);
 DEFINE_CLEANUP(char **, strv_free)
 
+/* 0 to 15, or -1 where it is none. */
+static inline int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
 /* Whether the bytes are well-formed UTF-8 (RFC 3629: no surrogates, nothing overlong). */
 bool utf8_is_valid(const char *s, size_t len);

@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/files.h"
 #include "base/mem.h"
 
 /* Each level takes two descriptors, stack and a buffer: what nobody needs is not gone into. */
@@ -266,20 +267,15 @@ static int copy_by_reading(int from, int to, uint64_t left)
 		return -errno;
 	while (left > 0) {
 		ssize_t n = read(from, buffer, left < sizeof(buffer) ? left : sizeof(buffer));
+		int r;
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
 			return n < 0 ? -errno : 0;
-		for (ssize_t at = 0; at < n;) {
-			ssize_t w = write(to, buffer + at, (size_t)(n - at));
-
-			if (w < 0 && errno == EINTR)
-				continue;
-			if (w < 0)
-				return -errno;
-			at += w;
-		}
+		r = write_all(to, buffer, (size_t)n);
+		if (r < 0)
+			return r;
 		left -= (uint64_t)n;
 	}
 	return 0;

@@ -18,15 +18,3 @@ static inline bool http_char_is(char c, enum http_char kind)
 {
 	return http_chars[(unsigned char)c] & kind;
 }
-
-/* -1 when it is none. */
-static inline int http_hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 
+#include "base/parse.h"
 #include "http/chars.h"
 #include "http/parse.h"
 
@@ -39,7 +40,7 @@ static enum state on_size_digit(struct http_chunked *c, char b)
 	if (c->line_bytes > 16 || c->left > INT64_MAX >> 4)
 		return MALFORMED;
 
-	c->left = c->left << 4 | (uint64_t)http_hex_digit(b);
+	c->left = c->left << 4 | (uint64_t)hex_digit(b);
 	return SIZE;
 }
 
@@ -95,9 +96,9 @@ static enum state next_state(struct http_chunked *c, char b)
 {
 	switch ((enum state)c->state) {
 	case SIZE_FIRST:
-		return http_hex_digit(b) >= 0 ? on_size_digit(c, b) : MALFORMED;
+		return hex_digit(b) >= 0 ? on_size_digit(c, b) : MALFORMED;
 	case SIZE:
-		return http_hex_digit(b) >= 0 ? on_size_digit(c, b) : on_size_end(b);
+		return hex_digit(b) >= 0 ? on_size_digit(c, b) : on_size_end(b);
 
 	case EXT_NAME_FIRST:
 		return http_char_is(b, HTTP_CHAR_TOKEN) ? EXT_NAME : MALFORMED;

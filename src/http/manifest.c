@@ -221,7 +221,7 @@ static bool read_file(struct manifest *m, const cJSON *item)
 	return true;
 }
 
-static bool read_all(struct manifest *m, const cJSON *document)
+static bool read_files(struct manifest *m, const cJSON *document)
 {
 	const cJSON *files = cJSON_GetObjectItemCaseSensitive(document, "files");
 	const cJSON *item;
@@ -257,7 +257,7 @@ int manifest_read(int dirfd, struct manifest **ret, struct fault *reterr)
 	r = json_parse(text, len, &document, reterr);
 	if (r < 0)
 		return r;
-	if (!read_all(m, document))
+	if (!read_files(m, document))
 		return fault_set(reterr, FAULT_BAD_OUTPUT, "the release's manifest is damaged");
 	sort(m);
 	r = check(m, reterr);

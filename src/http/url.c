@@ -7,7 +7,6 @@
 
 #include "base/mem.h"
 #include "base/parse.h"
-#include "http/chars.h"
 
 /*
  * Decodes into `out`, which has room for the encoded length and a NUL.  Returns the length.  Text
@@ -21,8 +20,8 @@ static ssize_t decode(struct http_view v, bool plus_is_space, char *out)
 		char c = v.at[i];
 
 		if (c == '%') {
-			int high = i + 2 < v.len ? http_hex_digit(v.at[i + 1]) : -1;
-			int low = high >= 0 ? http_hex_digit(v.at[i + 2]) : -1;
+			int high = i + 2 < v.len ? hex_digit(v.at[i + 1]) : -1;
+			int low = high >= 0 ? hex_digit(v.at[i + 2]) : -1;
 
 			if (low < 0)
 				return -EINVAL;

@@ -167,14 +167,6 @@ bool address_is_public(const struct sockaddr *address)
 
 /* ---- the upstream proxy ---- */
 
-static int hex_digit(char c)
-{
-	return c >= '0' && c <= '9'   ? c - '0'
-	       : c >= 'a' && c <= 'f' ? c - 'a' + 10
-	       : c >= 'A' && c <= 'F' ? c - 'A' + 10
-				      : -1;
-}
-
 /* In place: "%40" is "@". */
 static void decode_percent(char *s)
 {

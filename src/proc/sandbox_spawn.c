@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/files.h"
 #include "base/ids.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -51,15 +52,13 @@ static int make_file(const void *bytes, size_t len)
 {
 	scoped(closep) int fd = memfd_create("sandbox", MFD_CLOEXEC);
 
+	int r;
+
 	if (fd < 0)
 		return -errno;
-	for (size_t done = 0; done < len;) {
-		const ssize_t n = write(fd, (const char *)bytes + done, len - done);
-
-		if (n < 0)
-			return -errno;
-		done += (size_t)n;
-	}
+	r = write_all(fd, bytes, len);
+	if (r < 0)
+		return r;
 	if (lseek(fd, 0, SEEK_SET) < 0)
 		return -errno;
 	return STEAL_FD(fd);

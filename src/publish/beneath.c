@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "base/mem.h"
+#include "base/files.h"
 
 /* The kernel gives up with EAGAIN where a directory on the way is being moved. */
 #define ATTEMPTS 32
@@ -40,36 +40,6 @@ int beneath_open(int dirfd, const char *path, int flags)
 int beneath_open_plain(int dirfd, const char *path, int flags)
 {
 	return open_resolved(dirfd, path, flags, RESOLVE_NO_SYMLINKS);
-}
-
-static int read_all(int fd, size_t max, char **ret, size_t *ret_len)
-{
-	scoped(freep) char *text = NULL;
-	size_t len = 0, capacity = 0;
-
-	for (;;) {
-		ssize_t n;
-
-		if (len == capacity) {
-			capacity = capacity ? capacity * 2 : 4096;
-			text = xrealloc(text, capacity + 1);
-		}
-		n = read(fd, text + len, capacity - len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		len += (size_t)n;
-		if (len > max)
-			return -EMSGSIZE;
-	}
-	text[len] = '\0';
-	*ret = STEAL(text);
-	if (ret_len)
-		*ret_len = len;
-	return 0;
 }
 
 int beneath_read(int dirfd, const char *path, size_t max, char **ret, size_t *ret_len)

@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/crypto.h"
+#include "base/files.h"
 #include "base/mem.h"
 #include "base/parse.h"
 #include "publish/beneath.h"
@@ -126,21 +127,6 @@ static int create(int dirfd, const char *path)
 		return r;
 	}
 	return fd;
-}
-
-static int write_all(int fd, const char *data, size_t len)
-{
-	while (len > 0) {
-		const ssize_t n = write(fd, data, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		data += n;
-		len -= (size_t)n;
-	}
-	return 0;
 }
 
 static int write_file(const struct taking *t, enum place place, const char *path, const char *data,

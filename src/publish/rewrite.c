@@ -19,6 +19,7 @@
 #include <strings.h>
 
 #include "base/mem.h"
+#include "base/parse.h"
 
 #define ADDRESS_MAX 1024
 
@@ -67,14 +68,6 @@ enum rewrite_kind rewrite_kind_of(const char *path)
 }
 
 /* --- what an address names */
-
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)tolower((unsigned char)c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 /* The path of an address without its slash, query and fragment, decoded; -1 when it is too long. */
 static int path_of(const char *address, size_t len, char path[static ADDRESS_MAX])

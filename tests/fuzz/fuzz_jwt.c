@@ -15,9 +15,9 @@
 #include "base/crypto.h"
 #include "base/ids.h"
 #include "base/mem.h"
+#include "base/parse.h"
 #include "base/strbuf.h"
 #include "fuzz.h"
-#include "http/chars.h"
 
 static const char secret[] = "a secret of more than thirty-two bytes";
 
@@ -67,8 +67,7 @@ static void add_signature(struct strbuf *b)
 
 	hmac_sha256_hex(secret, strlen(secret), b->data, b->len, hex);
 	for (size_t i = 0; i < sizeof(bytes); i++)
-		bytes[i] =
-			(uint8_t)(http_hex_digit(hex[2 * i]) << 4 | http_hex_digit(hex[2 * i + 1]));
+		bytes[i] = (uint8_t)(hex_digit(hex[2 * i]) << 4 | hex_digit(hex[2 * i + 1]));
 	strbuf_putc(b, '.');
 	add_base64url(b, bytes, sizeof(bytes));
 }

@@ -17,7 +17,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "http/chars.h"
+#include "base/parse.h"
 #include "http/parse.h"
 
 #define INPUT_MAX (1024 * 1024)
@@ -152,9 +152,8 @@ static size_t from_hex(char *text)
 {
 	size_t n = 0;
 
-	while (http_hex_digit(text[2 * n]) >= 0 && http_hex_digit(text[2 * n + 1]) >= 0) {
-		text[n] =
-			(char)(http_hex_digit(text[2 * n]) << 4 | http_hex_digit(text[2 * n + 1]));
+	while (hex_digit(text[2 * n]) >= 0 && hex_digit(text[2 * n + 1]) >= 0) {
+		text[n] = (char)(hex_digit(text[2 * n]) << 4 | hex_digit(text[2 * n + 1]));
 		n++;
 	}
 	return n;
