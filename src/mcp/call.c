@@ -157,11 +157,6 @@ struct principal *mcp_call_principal(const struct mcp_call *call)
 	return call->principal;
 }
 
-enum mcp_era mcp_call_era(const struct mcp_call *call)
-{
-	return call->era;
-}
-
 const cJSON *mcp_call_params(const struct mcp_call *call)
 {
 	return call->message.params ? call->message.params : call->nothing;

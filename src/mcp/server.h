@@ -109,7 +109,6 @@ cJSON *mcp_tool_document(const struct mcp_tool *tool);
 void *mcp_call_arg(const struct mcp_call *call); /* that of mcp_server_new() */
 struct loop *mcp_call_loop(const struct mcp_call *call);
 struct principal *mcp_call_principal(const struct mcp_call *call);
-enum mcp_era mcp_call_era(const struct mcp_call *call);
 const cJSON *mcp_call_params(const struct mcp_call *call);    /* an object, maybe empty */
 const cJSON *mcp_call_arguments(const struct mcp_call *call); /* of a tool or prompt; the same */
 const cJSON *mcp_call_meta(const struct mcp_call *call);      /* an object, maybe empty */

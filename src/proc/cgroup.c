@@ -271,14 +271,6 @@ int cgroup_of_run(pid_t pid, const char *task_id, char **ret_path)
 	return 0;
 }
 
-bool cgroup_has(const char *path, pid_t pid)
-{
-	scoped(freep) char *own = directory_of(pid);
-	const size_t len = strlen(path);
-
-	return own && strncmp(own, path, len) == 0 && (own[len] == '/' || own[len] == '\0');
-}
-
 static int add_pids(const char *path, pid_t **pids, size_t *n)
 {
 	scoped(freep) char *text = NULL;

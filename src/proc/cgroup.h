@@ -38,8 +38,6 @@ int cgroup_of(pid_t pid, char **ret_path) must_use;
 /* The same, but -ENOENT where that is not the one made for the task: any other is shared. */
 int cgroup_of_run(pid_t pid, const char *task_id, char **ret_path) must_use;
 
-bool cgroup_has(const char *path, pid_t pid); /* in it or below it */
-
 /* The pids in it and below it, zombies included, in a new array that the caller frees. */
 int cgroup_processes(const char *path, pid_t **ret, size_t *ret_n) must_use;
 

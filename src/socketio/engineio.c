@@ -329,8 +329,3 @@ void *eio_data(const struct eio_session *s)
 {
 	return s->data;
 }
-
-bool eio_is_websocket(const struct eio_session *s)
-{
-	return s->state == EIO_STATE_WEBSOCKET;
-}

@@ -114,4 +114,3 @@ void eio_close_bad(struct eio_session *s);
 
 void eio_set_data(struct eio_session *s, void *data);
 void *eio_data(const struct eio_session *s);
-bool eio_is_websocket(const struct eio_session *s);

@@ -103,16 +103,15 @@ void *sio_data(const struct sio_socket *s);
 
 /*
  * An event, encoded once.  `args` is JSON values with commas between them, as they stand between an
- * array's brackets; len 0 is no arguments.  The caller of each has the reference returned.
+ * array's brackets; len 0 is no arguments.  The packet is the caller's.
  */
 struct sio_packet *sio_packet_event(const char *nsp, const char *name, const char *args,
 				    size_t len);
 /* With attachments, for which there are placeholders in `args`. */
 struct sio_packet *sio_packet_binary(const char *nsp, const char *name, const char *args,
 				     size_t len, struct bytes *const *attachments, unsigned n);
-struct sio_packet *sio_packet_ref(struct sio_packet *p);
-struct sio_packet *sio_packet_unref(struct sio_packet *p);
-DEFINE_CLEANUP(struct sio_packet *, sio_packet_unref)
+struct sio_packet *sio_packet_free(struct sio_packet *p);
+DEFINE_CLEANUP(struct sio_packet *, sio_packet_free)
 
 /*
  * Sends.  -ENOBUFS: the client doesn't read, and is being cut off (on_disconnect comes later);

@@ -15,7 +15,6 @@
 #include "socketio/engineio_packet.h"
 
 struct sio_packet {
-	size_t refs;
 	unsigned n;
 	struct bytes *frames[];
 };
@@ -25,7 +24,6 @@ static struct sio_packet *packet_new(const char *text, size_t len, struct bytes 
 {
 	struct sio_packet *p = xcalloc(1, sizeof(*p) + (1 + n) * sizeof(p->frames[0]));
 
-	p->refs = 1;
 	p->n = 1 + n;
 	p->frames[0] = engineio_frame_text(ENGINEIO_MESSAGE, text, len);
 	for (unsigned i = 0; i < n; i++)
@@ -33,15 +31,9 @@ static struct sio_packet *packet_new(const char *text, size_t len, struct bytes 
 	return p;
 }
 
-struct sio_packet *sio_packet_ref(struct sio_packet *p)
+struct sio_packet *sio_packet_free(struct sio_packet *p)
 {
-	p->refs++;
-	return p;
-}
-
-struct sio_packet *sio_packet_unref(struct sio_packet *p)
-{
-	if (!p || --p->refs > 0)
+	if (!p)
 		return NULL;
 	for (unsigned i = 0; i < p->n; i++)
 		bytes_unref(p->frames[i]);
@@ -103,7 +95,7 @@ int sio_send(struct sio_socket *s, const struct sio_packet *p)
 
 int sio_emit(struct sio_socket *s, const char *name, const char *args, size_t len)
 {
-	scoped(sio_packet_unrefp) struct sio_packet *p =
+	scoped(sio_packet_freep) struct sio_packet *p =
 		sio_packet_event(s->nsp->name, name, args, len);
 
 	return sio_send(s, p);
@@ -111,7 +103,7 @@ int sio_emit(struct sio_socket *s, const char *name, const char *args, size_t le
 
 struct bytes *sio_frame_event(const char *nsp, const char *name, const char *args, size_t len)
 {
-	scoped(sio_packet_unrefp) struct sio_packet *p = sio_packet_event(nsp, name, args, len);
+	scoped(sio_packet_freep) struct sio_packet *p = sio_packet_event(nsp, name, args, len);
 
 	return bytes_ref(p->frames[0]);
 }
@@ -155,7 +147,7 @@ static struct sio_packet *packet_ack(const struct sio_socket *s, uint64_t ack_id
 int sio_ack_binary(struct sio_socket *s, uint64_t ack_id, const char *args, size_t len,
 		   struct bytes *const *attachments, unsigned n)
 {
-	scoped(sio_packet_unrefp) struct sio_packet *p =
+	scoped(sio_packet_freep) struct sio_packet *p =
 		packet_ack(s, ack_id, args, len, attachments, n);
 
 	return sio_send(s, p);
@@ -163,7 +155,7 @@ int sio_ack_binary(struct sio_socket *s, uint64_t ack_id, const char *args, size
 
 int sio_ack_large(struct sio_socket *s, uint64_t ack_id, const char *args, size_t len)
 {
-	scoped(sio_packet_unrefp) struct sio_packet *p = packet_ack(s, ack_id, args, len, NULL, 0);
+	scoped(sio_packet_freep) struct sio_packet *p = packet_ack(s, ack_id, args, len, NULL, 0);
 
 	return sio_send_large_frame(s, p->frames[0]);
 }
@@ -238,7 +230,7 @@ int sio_emit_ack(struct sio_socket *s, const char *name, const char *args, size_
 		.has_id = true,
 		.id = s->next_id,
 	};
-	scoped(sio_packet_unrefp) struct sio_packet *p = NULL;
+	scoped(sio_packet_freep) struct sio_packet *p = NULL;
 	struct awaited *a;
 	int r;
 

@@ -3,21 +3,15 @@
  * All tasks: loaded at start, found again where they still run, shown, and forgotten in time.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <utlist.h>
 
-#include "base/files.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "tasks/tasks_priv.h"
 
 LOG_AREA("tasks");
-
-#define ENVIRON_MAX   (1024 * 1024)
-#define ANCESTORS_MAX 256
 
 /*
  * Forgetting: what ended longer ago than tasks.keep.
@@ -205,43 +199,6 @@ void tasks_on_exit(struct tasks *tasks, tasks_exit_fn *fn, void *arg)
 	tasks->tell_timer = timer_free(tasks->tell_timer);
 	tasks->tell_timer = timer_new(tasks->deps.loop, tell_exits, tasks);
 	timer_set(tasks->tell_timer, 0);
-}
-
-/*
- * Whose a process is.
- */
-static bool is_that(const struct pidref *ref, const struct process *p)
-{
-	return ref->pid == p->pid && ref->start_time == p->start_time;
-}
-
-static bool has_mark(const struct task *t, pid_t pid)
-{
-	scoped(freep) char *path = xasprintf("/proc/%d/environ", (int)pid);
-	scoped(freep) char *wanted = xasprintf("PREVIEWD_TASK_MARK=%s", t->mark);
-	scoped(freep) char *text = NULL;
-	size_t len;
-
-	if (read_file_at(AT_FDCWD, path, ENVIRON_MAX, &text, &len) < 0)
-		return false;
-	for (const char *p = text; p < text + len; p += strlen(p) + 1)
-		if (strcmp(p, wanted) == 0)
-			return true;
-	return false;
-}
-
-bool tasks_have_process(struct tasks *tasks, const char *session_id, const char *task_id, pid_t pid)
-{
-	const struct task *t = task_find(tasks, session_id, task_id);
-	struct process p;
-
-	if (!t || !task_is_live(t))
-		return false;
-	for (pid_t up = pid; up > 1 && process_read(up, &p) >= 0; up = p.ppid) {
-		if (is_that(&t->root, &p) || (up != pid && is_that(&t->reaper, &p)))
-			return true;
-	}
-	return has_mark(t, pid) || (t->cgroup && cgroup_has(t->cgroup, pid));
 }
 
 /*

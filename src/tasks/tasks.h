@@ -74,9 +74,6 @@ struct tasks_ending *tasks_end_session(struct tasks *t, const char *session_id,
 /* At the daemon's end, by tasks.on_restart: those it started; NULL where they go on. */
 struct tasks_ending *tasks_end_started(struct tasks *t, tasks_ended_fn *done, void *arg);
 
-/* Whether the process is of that task's tree, to tell whether a listener is its own. */
-bool tasks_have_process(struct tasks *t, const char *session_id, const char *task_id, pid_t pid);
-
 /*
  * What the surfaces ask.  The session was checked by the caller (the registry knows sessions).
  */

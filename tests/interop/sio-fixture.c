@@ -140,7 +140,7 @@ static void ack_if_wanted(struct sio_socket *s, const struct sio_event *event)
 static void message(struct fixture *f, struct sio_socket *s, const struct sio_event *event)
 {
 	scoped(freep) char *args = values(event->args, 0);
-	scoped(sio_packet_unrefp) struct sio_packet *p =
+	scoped(sio_packet_freep) struct sio_packet *p =
 		sio_packet_binary(sio_nsp(s), "message-back", args, strlen(args),
 				  event->attachments, event->n_attachments);
 
@@ -176,7 +176,7 @@ static void leave(struct fixture *f, struct sio_socket *s, const struct sio_even
 static void bench_pub(struct fixture *f, struct sio_socket *s, const struct sio_event *event)
 {
 	scoped(freep) char *args = values(event->args, 1);
-	scoped(sio_packet_unrefp) struct sio_packet *p =
+	scoped(sio_packet_freep) struct sio_packet *p =
 		sio_packet_binary(sio_nsp(s), "bench_ev", args, strlen(args), event->attachments,
 				  event->n_attachments);
 

@@ -217,7 +217,7 @@ static void a_room_is_over_both_transports(void **state)
 {
 	struct server *s = *state;
 	scoped(client_freep) struct client *ws = websocket_connect(s);
-	scoped(sio_packet_unrefp) struct sio_packet *p =
+	scoped(sio_packet_freep) struct sio_packet *p =
 		sio_packet_event("/", "news", "1,\"two\"", 7);
 	struct polls polls;
 
@@ -240,7 +240,7 @@ static void a_room_is_over_both_transports(void **state)
 static void what_is_sent_in_one_turn_is_one_poll(void **state)
 {
 	struct server *s = *state;
-	scoped(sio_packet_unrefp) struct sio_packet *p = sio_packet_event("/", "a", "", 0);
+	scoped(sio_packet_freep) struct sio_packet *p = sio_packet_event("/", "a", "", 0);
 	struct polls polls;
 
 	polls_connect(&polls, s);
@@ -338,7 +338,7 @@ static void a_post_that_arrives_at_a_closed_session_is_refused(void **state)
 static void a_poller_that_does_not_poll_is_cut_off(void **state)
 {
 	struct server *s = *state;
-	scoped(sio_packet_unrefp) struct sio_packet *p = sio_packet_event("/", "a", "", 0);
+	scoped(sio_packet_freep) struct sio_packet *p = sio_packet_event("/", "a", "", 0);
 	struct polls polls;
 
 	polls_connect(&polls, s);

@@ -366,28 +366,6 @@ static void the_limit_holds_while_tasks_are_on_their_way(void **state)
 	world_free(w);
 }
 
-static void a_process_is_of_its_task_and_of_no_other(void **state)
-{
-	static char line[] = "sleep 60 & wait";
-	struct world *w = world_new(NULL);
-	pid_t pid = start(w, "s1", A, line);
-	pid_t other = start(w, "s2", A, SLEEP);
-	struct tasks_ending *e;
-
-	(void)state;
-	assert_true(tasks_have_process(w->tasks, "s1", "a", pid));
-	assert_false(tasks_have_process(w->tasks, "s1", "a", other));
-	assert_false(tasks_have_process(w->tasks, "s1", "a", getpid()));
-	assert_false(tasks_have_process(w->tasks, "s1", "b", pid));
-	for (int i = 1; i <= 2; i++) {
-		e = tasks_end_session(w->tasks, i == 1 ? "s1" : "s2", on_ended, w);
-		run(w);
-		tasks_ending_free(e);
-	}
-	assert_false(tasks_have_process(w->tasks, "s1", "a", pid));
-	world_free(w);
-}
-
 static void a_new_run_finds_its_tasks_again(void **state)
 {
 	static char ends[] = "exit 0", b[] = "b";
@@ -548,7 +526,6 @@ int main(void)
 		cmocka_unit_test(what_the_store_refuses_is_not_started),
 		cmocka_unit_test(one_that_nobody_waits_for_is_added_all_the_same),
 		cmocka_unit_test(the_limit_holds_while_tasks_are_on_their_way),
-		cmocka_unit_test(a_process_is_of_its_task_and_of_no_other),
 		cmocka_unit_test(a_new_run_finds_its_tasks_again),
 		cmocka_unit_test(one_that_was_interrupted_while_it_began_is_ended),
 		cmocka_unit_test(a_paused_reader_is_told_what_it_missed),
