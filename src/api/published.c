@@ -235,7 +235,6 @@ struct visit {
 	struct api *api;
 	struct http_request *req;
 	struct site_op *op;
-	struct bundle_op *bundle_op;
 	const char *rest;
 	bool is_private;
 	char prefix[]; /* of the path, up to `rest` */
@@ -250,7 +249,6 @@ static void say(struct http_request *req, int status, const char *text)
 static void visit_free(struct visit *v)
 {
 	site_op_free(v->op);
-	bundle_op_free(v->bundle_op);
 	free(v);
 }
 
@@ -344,7 +342,6 @@ static void add_slash(struct http_request *req)
 
 static void visit_bundle(struct api *api, struct http_request *req, const struct address *address)
 {
-	struct bundle_op *op;
 	struct visit *v;
 
 	http_response_fields(req, api->bundle_fields, strlen(api->bundle_fields));
@@ -355,11 +352,7 @@ static void visit_bundle(struct api *api, struct http_request *req, const struct
 		return;
 	}
 	v = visit_new(api, req, address->rest);
-	op = bundles_site(api->deps.bundles, address->app_id, on_site, v);
-	if (!op)
-		return; /* it is answered, and `v` gone */
-	v->bundle_op = op;
-	http_request_on_gone(req, on_gone, v);
+	wait_for(v, req, bundles_site(api->deps.bundles, address->app_id, on_site, v));
 }
 
 static void visit_path(struct api *api, struct http_request *req, const struct address *address)

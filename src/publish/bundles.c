@@ -40,19 +40,12 @@ struct bundle {
 	usec_t checked_at;   /* monotonic; 0: has to be */
 	struct job *job;
 	struct refresh *refresh; /* the job's */
-	struct bundle_op *waiting;
+	struct site_op *waiting;
 	struct wish *wishes;
 	bool answering; /* those that wait: it stays */
 	char *said;     /* why it couldn't be shown the last time; NULL: it could */
 	struct bundle *prev, *next;
 	UT_hash_handle hh;
-};
-
-struct bundle_op {
-	struct bundle *bundle; /* NULL: it is answered */
-	publisher_site_fn *done;
-	void *arg;
-	struct bundle_op *prev, *next;
 };
 
 struct bundles {
@@ -144,43 +137,23 @@ static void bundle_show_consume(struct bundle *bundle, struct shown *shown)
 /*
  * Answers.
  */
-static void answer(const struct shown *shown, publisher_site_fn *done, void *arg)
-{
-	shown_answer(shown, "this app ships no page", done, arg);
-}
+#define NOTHING "this app ships no page"
 
 /* The bundle may be gone afterwards. */
 static void answer_now(struct bundle *bundle, publisher_site_fn *done, void *arg)
 {
 	if (bundle->shown) {
-		answer(bundle->shown, done, arg);
+		shown_answer(bundle->shown, NOTHING, done, arg);
 		return;
 	}
 	bundle_settle(bundle);
-	answer(NULL, done, arg);
+	shown_answer(NULL, NOTHING, done, arg);
 }
 
-struct bundle_op *bundle_op_free(struct bundle_op *op)
-{
-	if (!op)
-		return NULL;
-	if (op->bundle)
-		DL_DELETE(op->bundle->waiting, op);
-	free(op);
-	return NULL;
-}
-
-/* All that wait; each may leave, or ask again. */
 static void answer_waiting(struct bundle *bundle)
 {
 	bundle->answering = true;
-	while (bundle->waiting) {
-		struct bundle_op *op = bundle->waiting;
-
-		DL_DELETE(bundle->waiting, op);
-		op->bundle = NULL;
-		answer(bundle->shown, op->done, op->arg);
-	}
+	site_ops_answer(&bundle->waiting, &bundle->shown, NOTHING);
 	bundle->answering = false;
 }
 
@@ -283,14 +256,13 @@ void bundles_session_made(const struct session_ref *ref, void *bundles)
 	bundle_settle(bundle);
 }
 
-struct bundle_op *bundles_site(struct bundles *b, const char *app_id, publisher_site_fn *done,
-			       void *arg)
+struct site_op *bundles_site(struct bundles *b, const char *app_id, publisher_site_fn *done,
+			     void *arg)
 {
 	struct bundle *bundle;
-	struct bundle_op *op;
 
 	if (!b->apps_dir || !id_is_valid(app_id)) {
-		answer(NULL, done, arg);
+		shown_answer(NULL, NOTHING, done, arg);
 		return NULL;
 	}
 	bundle = bundle_ensure(b, app_id);
@@ -302,12 +274,7 @@ struct bundle_op *bundles_site(struct bundles *b, const char *app_id, publisher_
 		answer_now(bundle, done, arg);
 		return NULL;
 	}
-	op = xcalloc(1, sizeof(*op));
-	op->bundle = bundle;
-	op->done = done;
-	op->arg = arg;
-	DL_APPEND(bundle->waiting, op);
-	return op;
+	return site_op_new(&bundle->waiting, done, arg);
 }
 
 /*
@@ -356,7 +323,8 @@ static void forget_all(struct bundles *b)
 void bundles_reload(struct bundles *b, const struct settings *settings)
 {
 	b->settings = settings;
-	if (strcmp(b->apps_dir ? b->apps_dir : "", settings->apps_dir ? settings->apps_dir : "")) {
+	if (strcmp(b->apps_dir ? b->apps_dir : "", settings->apps_dir ? settings->apps_dir : "") !=
+	    0) {
 		free(STEAL(b->apps_dir)); /* who asks meanwhile is refused */
 		forget_all(b);
 		b->apps_dir = xstrdup_null(settings->apps_dir);

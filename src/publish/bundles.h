@@ -36,7 +36,5 @@ void bundles_reload(struct bundles *b, const struct settings *settings);
 void bundles_session_made(const struct session_ref *ref, void *bundles);
 
 /* As publisher_site(): FAULT_NOT_PUBLISHED for an app that ships nothing. */
-struct bundle_op;
-struct bundle_op *bundles_site(struct bundles *b, const char *app_id, publisher_site_fn *done,
-			       void *arg);
-struct bundle_op *bundle_op_free(struct bundle_op *op); /* `done` doesn't come */
+struct site_op *bundles_site(struct bundles *b, const char *app_id, publisher_site_fn *done,
+			     void *arg);

@@ -26,6 +26,7 @@ libpreviewd_a_SOURCES += \
 	%reldir%/rotate.c \
 	%reldir%/routers.c %reldir%/routers.h \
 	%reldir%/settling.c \
+	%reldir%/shown.c \
 	%reldir%/sites.c \
 	%reldir%/states.def \
 	%reldir%/steps.c %reldir%/steps_priv.h \

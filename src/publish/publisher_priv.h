@@ -152,12 +152,18 @@ char *page_base(const struct page *page);
 bool pages_are_unlisted(const struct settings *settings);
 bool pages_have_hosts(const struct settings *settings);
 
-/* sites.c: what is open.  Blocks. */
+/* shown.c: a release, open.  Blocks. */
 int shown_open(int place_fd, const char *release_id, struct shown **ret) must_use;
 struct shown *shown_free(struct shown *shown);
 /* NULL: nothing is, and this sentence says so. */
 void shown_answer(const struct shown *shown, const char *otherwise, publisher_site_fn *done,
 		  void *arg);
+/* One who waits in that list until the site is open. */
+struct site_op *site_op_new(struct site_op **list, publisher_site_fn *done, void *arg);
+/* All that wait, by what is shown as their turn comes; each may leave, or ask again. */
+void site_ops_answer(struct site_op **list, struct shown *const *shown, const char *otherwise);
+
+/* sites.c: the pages that are open */
 void page_show_consume(struct page *page, struct shown *shown);
 void page_close(struct page *page);
 void pages_close_some(struct publisher *p);

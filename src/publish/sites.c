@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is shown: the current release of a page, open, with the earlier ones beside it whose
- * fingerprinted files a page that is still open somewhere may ask for.
+ * The pages that are open, and those who ask for one.
  *
  * Opening reads manifests, so it is done in a helper thread; what is open stays so until
  * publish.pages_open others were asked for.
@@ -14,54 +13,7 @@
 #include "base/metrics.h"
 #include "publish/publisher_priv.h"
 
-#define EARLIER_MAX    8
 #define OPEN_FILES_MAX 1000000 /* some 200 bytes each, in manifests */
-
-struct shown *shown_free(struct shown *shown)
-{
-	if (!shown)
-		return NULL;
-	static_site_unref(shown->site);
-	for (size_t i = 0; i < shown->n_earlier; i++)
-		static_site_unref(shown->earlier[i]);
-	free(shown->earlier);
-	free(shown);
-	return NULL;
-}
-DEFINE_CLEANUP(struct shown *, shown_free)
-
-static int open_release(int place_fd, const char *id, struct static_site **ret)
-{
-	int fd, r = release_open(place_fd, id, &fd);
-
-	return r < 0 ? r : static_site_open_consume(fd, ret, NULL);
-}
-
-int shown_open(int place_fd, const char *release_id, struct shown **ret)
-{
-	scoped(release_list_done) struct release_list list = { 0 };
-	scoped(shown_freep) struct shown *shown = xcalloc(1, sizeof(*shown));
-	int r = release_list(place_fd, &list);
-
-	if (r >= 0)
-		r = open_release(place_fd, release_id, &shown->site);
-	if (r < 0)
-		return r;
-	memcpy(shown->release_id, release_id, RELEASE_ID_SIZE);
-	shown->n_files = static_site_manifest(shown->site)->n_files;
-	shown->earlier = xcalloc(EARLIER_MAX, sizeof(struct static_site *));
-	for (size_t i = 0; i < list.n && shown->n_earlier < EARLIER_MAX; i++) {
-		if (strcmp(list.items[i].id, release_id) == 0)
-			continue;
-		/* One that can't be opened is missed by nobody but those who ask for it. */
-		if (open_release(place_fd, list.items[i].id, &shown->earlier[shown->n_earlier]) < 0)
-			continue;
-		shown->n_files += static_site_manifest(shown->earlier[shown->n_earlier])->n_files;
-		shown->n_earlier++;
-	}
-	*ret = STEAL(shown);
-	return 0;
-}
 
 void page_close(struct page *page)
 {
@@ -101,48 +53,12 @@ void page_show_consume(struct page *page, struct shown *shown)
 /*
  * Asking.
  */
-struct site_op {
-	struct page *page; /* NULL: it is answered */
-	publisher_site_fn *done;
-	void *arg;
-	struct site_op *prev, *next;
-};
-
-struct site_op *site_op_free(struct site_op *op)
-{
-	if (!op)
-		return NULL;
-	if (op->page)
-		DL_DELETE(op->page->waiting, op);
-	free(op);
-	return NULL;
-}
-
-void shown_answer(const struct shown *shown, const char *otherwise, publisher_site_fn *done,
-		  void *arg)
-{
-	scoped(fault_done) struct fault fault = { 0 };
-	struct published_site site;
-
-	if (!shown) {
-		fault_set(&fault, FAULT_NOT_PUBLISHED, "%s", otherwise);
-		done(NULL, &fault, arg);
-		return;
-	}
-	site = (struct published_site){
-		.site = shown->site,
-		.earlier = shown->earlier,
-		.n_earlier = shown->n_earlier,
-		.release_id = shown->release_id,
-		.spa = true,
-	};
-	done(&site, NULL, arg);
-}
+#define NOTHING "nothing is published here"
 
 /* NULL: nobody's, or of none that may be seen. */
 static void answer(const struct page *page, publisher_site_fn *done, void *arg)
 {
-	shown_answer(page ? page->shown : NULL, "nothing is published here", done, arg);
+	shown_answer(page ? page->shown : NULL, NOTHING, done, arg);
 }
 
 struct opening {
@@ -175,17 +91,10 @@ static int opening_work(void *input)
 	return r < 0 ? r : shown_open(place, id, &o->shown);
 }
 
-/* Answers all that wait; each may leave, or ask again. */
 void page_opening_done(struct page *page)
 {
 	page->opening = job_free(page->opening);
-	while (page->waiting) {
-		struct site_op *op = page->waiting;
-
-		DL_DELETE(page->waiting, op);
-		op->page = NULL;
-		answer(page, op->done, op->arg);
-	}
+	site_ops_answer(&page->waiting, &page->shown, NOTHING);
 }
 
 static void on_opened(int result, void *arg)
@@ -240,8 +149,6 @@ static struct page *page_asked_for(const struct publisher *p, const struct sessi
 static struct site_op *ask(struct publisher *p, struct page *page, publisher_site_fn *done,
 			   void *arg)
 {
-	struct site_op *op;
-
 	if (!page) {
 		answer(NULL, done, arg);
 		return NULL;
@@ -256,12 +163,7 @@ static struct site_op *ask(struct publisher *p, struct page *page, publisher_sit
 		answer(NULL, done, arg);
 		return NULL;
 	}
-	op = xcalloc(1, sizeof(*op));
-	op->page = page;
-	op->done = done;
-	op->arg = arg;
-	DL_APPEND(page->waiting, op);
-	return op;
+	return site_op_new(&page->waiting, done, arg);
 }
 
 struct site_op *publisher_site_by_label(struct publisher *p, const char *label,
