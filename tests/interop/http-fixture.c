@@ -10,16 +10,12 @@
  *	GET  /ws-echo     a WebSocket that sends back what it gets
  *	GET  /state       open descriptors and connections
  */
-#include <arpa/inet.h>
-#include <dirent.h>
-#include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/mem.h"
+#include "fixture.h"
 #include "http/server.h"
 #include "http/websocket.h"
 #include "loop/loop.h"
@@ -123,23 +119,11 @@ static void on_closed(struct websocket *ws, int code, void *arg)
 	(void)arg;
 }
 
-static unsigned open_descriptors(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	while (dir && readdir(dir))
-		n++;
-	if (dir)
-		closedir(dir);
-	return n - 3; /* ".", ".." and the directory's own */
-}
-
 static void reply_state(struct fixture *f, struct http_request *req)
 {
 	char text[96];
 
-	snprintf(text, sizeof(text), "{\"fds\":%u,\"connections\":%zu}\n", open_descriptors(),
+	snprintf(text, sizeof(text), "{\"fds\":%u,\"connections\":%zu}\n", fixture_descriptors(),
 		 http_server_connections(f->server));
 	http_reply(req, 200, "application/json", text, strlen(text));
 }
@@ -166,61 +150,17 @@ static void on_head(struct http_request *req, void *arg)
 		reply_text(req, 404, "not here\n");
 }
 
-static void on_stdin(evutil_socket_t fd, short what, void *arg)
-{
-	struct fixture *f = arg;
-	char ignored[256];
-
-	(void)what;
-	if (read(fd, ignored, sizeof(ignored)) <= 0)
-		loop_stop(f->loop);
-}
-
-static int listen_anywhere(uint16_t *ret_port)
-{
-	struct sockaddr_in sa = { .sin_family = AF_INET,
-				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(sa);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	if (fd < 0 || bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || listen(fd, 511) < 0 ||
-	    getsockname(fd, (struct sockaddr *)&sa, &len) < 0)
-		return -1;
-	*ret_port = ntohs(sa.sin_port);
-	return fd;
-}
-
 int main(void)
 {
-	const struct http_settings settings = {
-		.connections_max = 4096,
-		.header_timeout = 10 * USEC_PER_SEC,
-		.body_timeout = 10 * USEC_PER_SEC,
-		.idle_timeout = 60 * USEC_PER_SEC,
-		.write_timeout = 30 * USEC_PER_SEC,
-		.output_max = 1024 * 1024,
-		.ws_message_max = 256 * 1024,
-		.ws_ping_interval = 20 * USEC_PER_SEC,
-	};
+	const struct http_settings settings = fixture_settings();
 	struct fixture f = { .loop = loop_new() };
-	struct event *input;
-	uint16_t port;
-	int fd = listen_anywhere(&port);
 
-	if (!f.loop || fd < 0)
+	if (!f.loop)
 		return EXIT_FAILURE;
-	f.server = http_server_new(f.loop, &settings, on_head, &f);
-	if (http_server_listen_consume(f.server, fd) < 0)
+	f.server = fixture_serve(f.loop, &settings, on_head, &f);
+	if (!f.server)
 		return EXIT_FAILURE;
-	/* a pipe: /dev/null and files are nothing epoll takes */
-	input = event_new(loop_base(f.loop), STDIN_FILENO, EV_READ | EV_PERSIST, on_stdin, &f);
-	event_add(input, NULL);
-	printf("%u\n", port);
-	fflush(stdout);
-
-	loop_run(f.loop);
-
-	event_free(input);
+	fixture_run(f.loop, fixture_on_input, f.loop);
 	http_server_free(f.server);
 	loop_free(f.loop);
 	return EXIT_SUCCESS;

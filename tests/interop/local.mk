@@ -1,9 +1,9 @@
 # Comparisons with other people's software, by node's own test runner: make check-interop
 # Its packages come with `npm ci` in tests/ of the source.  INTEROP_TESTS for some of them.
-EXTRA_DIST += %reldir%/jwt.test.mjs %reldir%/llhttp.test.mjs \
-	%reldir%/pages.test.mjs %reldir%/socketio.test.mjs %reldir%/static.test.mjs %reldir%/tree.mjs \
-	%reldir%/websocket.test.mjs %reldir%/frameworks.test.mjs %reldir%/injects.test.mjs %reldir%/noderange.test.mjs \
-	%reldir%/smuggling.test.mjs
+EXTRA_DIST += %reldir%/fixture.h %reldir%/frameworks.test.mjs %reldir%/injects.test.mjs \
+	%reldir%/jwt.test.mjs %reldir%/llhttp.test.mjs %reldir%/noderange.test.mjs \
+	%reldir%/pages.test.mjs %reldir%/smuggling.test.mjs %reldir%/socketio.test.mjs \
+	%reldir%/static.test.mjs %reldir%/tree.mjs %reldir%/websocket.test.mjs
 
 interop_programs = tests/fuzz/parse-one$(EXEEXT) tests/interop/http-fixture$(EXEEXT) \
 	tests/interop/sio-fixture$(EXEEXT) tests/interop/static-fixture$(EXEEXT) \

@@ -12,20 +12,16 @@
  *	[sessions_max=N]
  * Without these, what the protocol's suites want.
  */
-#include <arpa/inet.h>
-#include <dirent.h>
-#include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/parse.h"
 #include "base/strbuf.h"
+#include "fixture.h"
 #include "http/server.h"
 #include "http/websocket.h"
 #include "loop/loop.h"
@@ -295,18 +291,6 @@ static const struct socketio_ops socketio_ops = {
  * HTTP
  */
 
-static unsigned open_descriptors(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	while (dir && readdir(dir))
-		n++;
-	if (dir)
-		closedir(dir);
-	return n - 3; /* ".", ".." and the directory's own */
-}
-
 static void reply_state(struct fixture *f, struct http_request *req)
 {
 	char text[160];
@@ -314,7 +298,7 @@ static void reply_state(struct fixture *f, struct http_request *req)
 	snprintf(text, sizeof(text),
 		 "{\"fds\":%u,\"connections\":%zu,\"clients\":%zu,\"sessions\":%zu,"
 		 "\"requests\":%u}\n",
-		 open_descriptors(), http_server_connections(f->server),
+		 fixture_descriptors(), http_server_connections(f->server),
 		 socketio_clients(f->socketio), engineio_sessions(f->engine), f->requests);
 	http_reply(req, 200, "application/json", text, strlen(text));
 }
@@ -361,46 +345,6 @@ static void on_head(struct http_request *req, void *arg)
 		engineio_on_request(f->engine, req);
 }
 
-static void on_stdin(evutil_socket_t fd, short what, void *arg)
-{
-	struct fixture *f = arg;
-	char ignored[256];
-
-	(void)what;
-	if (read(fd, ignored, sizeof(ignored)) <= 0)
-		loop_stop(f->loop);
-}
-
-/* On 127.0.0.1 and, at the same port, on ::1: a client that says "localhost" may mean either. */
-static int listen_at(int family, uint16_t *port)
-{
-	union {
-		struct sockaddr any;
-		struct sockaddr_in in;
-		struct sockaddr_in6 in6;
-	} sa = { 0 };
-	socklen_t len = family == AF_INET ? sizeof(sa.in) : sizeof(sa.in6);
-	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	const int on = 1;
-
-	if (family == AF_INET)
-		sa.in = (struct sockaddr_in){ AF_INET, htons(*port), { htonl(INADDR_LOOPBACK) } };
-	else
-		sa.in6 = (struct sockaddr_in6){ .sin6_family = AF_INET6,
-						.sin6_port = htons(*port),
-						.sin6_addr = IN6ADDR_LOOPBACK_INIT };
-	if (family == AF_INET6 && fd >= 0)
-		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-	if (fd < 0 || bind(fd, &sa.any, len) < 0 || listen(fd, 4096) < 0 ||
-	    getsockname(fd, &sa.any, &len) < 0) {
-		closep(&fd);
-		return -1;
-	}
-	if (family == AF_INET)
-		*port = ntohs(sa.in.sin_port);
-	return fd;
-}
-
 static bool take_option(const char *text)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
@@ -423,16 +367,12 @@ static void open_many_files(void)
 
 static struct http_settings http_settings(void)
 {
-	return (struct http_settings){
-		.connections_max = 30000,
-		.header_timeout = 10 * USEC_PER_SEC,
-		.body_timeout = 10 * USEC_PER_SEC,
-		.idle_timeout = 60 * USEC_PER_SEC,
-		.write_timeout = 30 * USEC_PER_SEC,
-		.output_max = OUTPUT_MAX,
-		.ws_message_max = PAYLOAD_MAX + 1, /* and Engine.IO's digit */
-		.ws_ping_interval = 20 * USEC_PER_SEC,
-	};
+	struct http_settings settings = fixture_settings();
+
+	settings.connections_max = 30000;
+	settings.output_max = OUTPUT_MAX;
+	settings.ws_message_max = PAYLOAD_MAX + 1; /* and Engine.IO's digit */
+	return settings;
 }
 
 static struct socketio_settings socketio_settings(void)
@@ -461,8 +401,9 @@ static int serve(struct fixture *f)
 	const struct http_settings http = http_settings();
 	const struct socketio_settings socketio = socketio_settings();
 	uint16_t port = (uint16_t)PORT;
-	int v4 = listen_at(AF_INET, &port);
-	int v6 = listen_at(AF_INET6, &port);
+	/* At the same port: a client that says "localhost" may mean either. */
+	int v4 = fixture_listen(AF_INET, &port);
+	int v6 = fixture_listen(AF_INET6, &port);
 
 	if (v4 < 0)
 		return -1;
@@ -480,7 +421,6 @@ static int serve(struct fixture *f)
 int main(int argc, char **argv)
 {
 	struct fixture f = { .loop = loop_new() };
-	struct event *input;
 
 	for (int i = 1; i < argc; i++)
 		if (!take_option(argv[i]))
@@ -490,13 +430,7 @@ int main(int argc, char **argv)
 	open_many_files();
 	if (!f.loop || serve(&f) < 0)
 		return EXIT_FAILURE;
-	/* a pipe: /dev/null and files are nothing epoll takes */
-	input = event_new(loop_base(f.loop), STDIN_FILENO, EV_READ | EV_PERSIST, on_stdin, &f);
-	event_add(input, NULL);
-
-	loop_run(f.loop);
-
-	event_free(input);
+	fixture_run(f.loop, fixture_on_input, f.loop);
 	socketio_free(f.socketio);
 	engineio_free(f.engine);
 	http_server_free(f.server);

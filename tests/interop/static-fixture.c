@@ -7,16 +7,14 @@
  * Serves what is behind the prefix, prints its port, and ends when its standard input does.  A line
  * "TREE" there puts another tree in the first one's place, which is then said on standard output.
  */
-#include <arpa/inet.h>
-#include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/files.h"
 #include "base/strbuf.h"
+#include "fixture.h"
 #include "http/server.h"
 #include "http/static.h"
 #include "loop/loop.h"
@@ -68,7 +66,7 @@ static void take_line(struct fixture *f, const char *line)
 	fflush(stdout);
 }
 
-static void on_stdin(evutil_socket_t fd, short what, void *arg)
+static void on_input(evutil_socket_t fd, short what, void *arg)
 {
 	struct fixture *f = arg;
 	char some[512];
@@ -86,20 +84,6 @@ static void on_stdin(evutil_socket_t fd, short what, void *arg)
 		take_line(f, f->input.data);
 		strbuf_consume(&f->input, (size_t)(newline - f->input.data) + 1);
 	}
-}
-
-static int listen_anywhere(uint16_t *ret_port)
-{
-	struct sockaddr_in sa = { .sin_family = AF_INET,
-				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(sa);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	if (fd < 0 || bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || listen(fd, 511) < 0 ||
-	    getsockname(fd, (struct sockaddr *)&sa, &len) < 0)
-		return -1;
-	*ret_port = ntohs(sa.sin_port);
-	return fd;
 }
 
 static void read_arguments(struct fixture *f, int argc, char **argv)
@@ -124,36 +108,18 @@ static void read_arguments(struct fixture *f, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	const struct http_settings settings = {
-		.connections_max = 4096,
-		.header_timeout = 10 * USEC_PER_SEC,
-		.body_timeout = 10 * USEC_PER_SEC,
-		.idle_timeout = 60 * USEC_PER_SEC,
-		.write_timeout = 30 * USEC_PER_SEC,
-		.output_max = 1024 * 1024,
-		.ws_message_max = 256 * 1024,
-		.ws_ping_interval = 20 * USEC_PER_SEC,
-	};
+	const struct http_settings settings = fixture_settings();
 	struct fixture f = { .loop = loop_new(), .input = strbuf_init(65536) };
-	struct event *input;
-	uint16_t port;
-	int fd = listen_anywhere(&port);
 
-	if (!f.loop || fd < 0)
+	if (!f.loop)
 		return EXIT_FAILURE;
 	read_arguments(&f, argc, argv);
-	f.server = http_server_new(f.loop, &settings, on_head, &f);
-	if (!f.site || http_server_listen_consume(f.server, fd) < 0)
+	if (!f.site)
 		return EXIT_FAILURE;
-	/* a pipe: /dev/null and files are nothing epoll takes */
-	input = event_new(loop_base(f.loop), STDIN_FILENO, EV_READ | EV_PERSIST, on_stdin, &f);
-	event_add(input, NULL);
-	printf("%u\n", port);
-	fflush(stdout);
-
-	loop_run(f.loop);
-
-	event_free(input);
+	f.server = fixture_serve(f.loop, &settings, on_head, &f);
+	if (!f.server)
+		return EXIT_FAILURE;
+	fixture_run(f.loop, on_input, &f);
 	http_server_free(f.server);
 	static_site_unref(f.site);
 	for (size_t i = 0; i < f.options.n_earlier; i++)
