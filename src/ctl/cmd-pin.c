@@ -2,34 +2,18 @@
 /*
  * What must stay is pinned: however long nobody looks, it isn't detached for that.
  */
-#include "base/json.h"
-#include "base/mem.h"
 #include "ctl/commands.h"
 #include "ctl/ctl.h"
-#include "ctl/output.h"
-
-static int call(struct ctl *ctl, const char *verb)
-{
-	scoped(problem_done) struct problem problem = { 0 };
-	scoped(freep) char *preview = ctl_path(ctl, "/previews", ctl_arg(ctl, "default"), &problem);
-	scoped(freep) char *path = preview ? xasprintf("%s/%s", preview, verb) : NULL;
-	scoped(json_freep) cJSON *answer = NULL;
-
-	if (!path || ctl_call(ctl, "POST", path, NULL, &answer, &problem) < 0)
-		return ctl_fail(ctl, &problem);
-	if (ctl->common[CTL_JSON].text)
-		output_json(ctl, answer);
-	return EXIT_OK;
-}
+#include "ctl/previews.h"
 
 static int pin(struct ctl *ctl)
 {
-	return call(ctl, "pin");
+	return previews_post(ctl, "pin");
 }
 
 static int unpin(struct ctl *ctl)
 {
-	return call(ctl, "unpin");
+	return previews_post(ctl, "unpin");
 }
 
 const struct ctl_command cmd_pin = {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Takes a published page off the air, or gives it another address that nobody knows yet.
+ * Takes a published page off the air.
  */
 #include <stdio.h>
 

@@ -11,6 +11,20 @@
 #include "ctl/ctl.h"
 #include "ctl/output.h"
 
+int previews_post(struct ctl *ctl, const char *verb)
+{
+	scoped(problem_done) struct problem problem = { 0 };
+	scoped(freep) char *preview = ctl_path(ctl, "/previews", ctl_arg(ctl, "default"), &problem);
+	scoped(freep) char *path = preview ? xasprintf("%s/%s", preview, verb) : NULL;
+	scoped(json_freep) cJSON *answer = NULL;
+
+	if (!path || ctl_call(ctl, "POST", path, NULL, &answer, &problem) < 0)
+		return ctl_fail(ctl, &problem);
+	if (ctl->common[CTL_JSON].text)
+		output_json(ctl, answer);
+	return EXIT_OK;
+}
+
 static void add_idle(struct table *t, const struct ctl *ctl, const cJSON *preview)
 {
 	const cJSON *idle = cJSON_GetObjectItemCaseSensitive(preview, "idle_seconds");

@@ -2,63 +2,34 @@
 //
 // contrib/edge: published pages under an app's own origin, behind the real nginx and the real Caddy.
 import assert from "node:assert/strict";
-import fs from "node:fs";
 import http from "node:http";
-import path from "node:path";
 import test from "node:test";
 
-import { Api, base, Child, defer, free_port, have, here, temp_dir, until } from "./harness.mjs";
+import { Api, base, defer, free_port, have, temp_dir, until } from "./harness.mjs";
+import { caddy, nginx, recipe, start_proxy } from "./proxies.mjs";
 import { published } from "./publishing.mjs";
 
-const contrib = path.join(here, "..", "..", "contrib", "edge");
-
-// The recipe as it is, but for where previewd listens.
-function recipe(dir, file, d) {
-	const text = fs.readFileSync(path.join(contrib, file), "utf8");
-	const at = path.join(dir, path.basename(file));
-	assert.match(text, /127\.0\.0\.1:7070/);
-	fs.writeFileSync(at, text.replaceAll("127.0.0.1:7070", `127.0.0.1:${d.port}`));
-	return at;
-}
-
 const edges = {
-	nginx: (dir, port, app, d) => {
-		fs.writeFileSync(
-			path.join(dir, "nginx.conf"),
-			`daemon off; master_process off; pid ${dir}/pid; error_log ${dir}/error.log;
-events { }
-http {
-	access_log off;
-	client_body_temp_path ${dir}/t1; proxy_temp_path ${dir}/t2; fastcgi_temp_path ${dir}/t3;
-	uwsgi_temp_path ${dir}/t4; scgi_temp_path ${dir}/t5;
-	server {
+	nginx: (dir, port, app, d) =>
+		nginx(
+			dir,
+			`	server {
 		listen 127.0.0.1:${port};
 		include ${recipe(dir, "nginx/published.conf", d)};
 		location / { proxy_pass http://127.0.0.1:${app}; }
-	}
-}
-`,
-		);
-		return ["nginx", "-c", path.join(dir, "nginx.conf"), "-e", path.join(dir, "error.log")];
-	},
-	caddy: (dir, port, app, d) => {
-		fs.writeFileSync(
-			path.join(dir, "Caddyfile"),
-			`{
-	admin off
-	auto_https off
-}
-http://:${port} {
+	}`,
+		),
+	caddy: (dir, port, app, d) =>
+		caddy(
+			dir,
+			`http://:${port} {
 	bind 127.0.0.1
 	import ${recipe(dir, "caddy/published.caddy", d)}
 	handle {
 		reverse_proxy 127.0.0.1:${app}
 	}
-}
-`,
-		);
-		return ["caddy", "run", "--config", path.join(dir, "Caddyfile"), "--adapter", "caddyfile"];
-	},
+}`,
+		),
 };
 
 // The app: it says what reached it, and gives out its login.
@@ -87,7 +58,7 @@ for (const [name, configure] of Object.entries(edges)) {
 		const { d, url } = await published(t, site, { settings: { "server.public_base_url": origin, "server.trusted_proxies": "127.0.0.1" } });
 		const dir = temp_dir(t);
 		const argv = configure(dir, port, await start_app(t), d);
-		const edge = new Child(t, argv, { env: { PATH: process.env.PATH, HOME: dir, XDG_DATA_HOME: dir, XDG_CONFIG_HOME: dir } });
+		const edge = start_proxy(t, dir, argv);
 		const api = new Api({ port });
 		defer(t, () => api.close());
 		const ask = (target, headers = {}, method = "GET") =>

@@ -10,61 +10,28 @@ import path from "node:path";
 import test from "node:test";
 import WebSocket from "ws";
 
-import { base, Child, defer, free_port, have, here, previewctl, run, start, temp_dir, until } from "./harness.mjs";
+import { base, defer, free_port, have, previewctl, run, start, temp_dir, until } from "./harness.mjs";
 import { Panel, skip as no_browser } from "./panel.mjs";
+import { caddy, nginx, recipe, start_proxy } from "./proxies.mjs";
 import * as targets from "./targets.mjs";
 
-const contrib = path.join(here, "..", "..", "contrib", "edge");
 const suffix = "preview.localhost"; // which Vite takes unasked, as any name beneath localhost
 
-// The recipe as it is, but for where things are.
-function recipe(dir, file, d, port) {
-	const changes = {
-		"127.0.0.1:7070": `127.0.0.1:${d.port}`,
-		"listen 443 ssl": `listen 127.0.0.1:${port} ssl`,
-		"*.preview.example.org;": `*.${suffix};`,
-		"/etc/ssl/previewd": dir,
-	};
-	const at = path.join(dir, path.basename(file));
-	let text = fs.readFileSync(path.join(contrib, file), "utf8");
-	assert.match(text, /127\.0\.0\.1:7070/);
-	for (const [from, to] of Object.entries(changes)) text = text.replaceAll(from, to);
-	fs.writeFileSync(at, text);
-	return at;
-}
+const recipe_of = (dir, file, d, port) =>
+	recipe(dir, file, d, { "listen 443 ssl": `listen 127.0.0.1:${port} ssl`, "*.preview.example.org;": `*.${suffix};`, "/etc/ssl/previewd": dir });
 
 const edges = {
-	nginx: (dir, port, d) => {
-		fs.writeFileSync(
-			path.join(dir, "nginx.conf"),
-			`daemon off; master_process off; pid ${dir}/pid; error_log ${dir}/error.log;
-events { }
-http {
-	access_log off;
-	client_body_temp_path ${dir}/t1; proxy_temp_path ${dir}/t2; fastcgi_temp_path ${dir}/t3;
-	uwsgi_temp_path ${dir}/t4; scgi_temp_path ${dir}/t5;
-	include ${recipe(dir, "nginx/previews.conf", d, port)};
-}
-`,
-		);
-		return ["nginx", "-c", path.join(dir, "nginx.conf"), "-e", path.join(dir, "error.log")];
-	},
-	caddy: (dir, port, d) => {
-		fs.writeFileSync(
-			path.join(dir, "Caddyfile"),
-			`{
-	admin off
-	auto_https off
-}
-https://*.${suffix}:${port} {
+	nginx: (dir, port, d) =>
+		nginx(dir, `	include ${recipe_of(dir, "nginx/previews.conf", d, port)};`),
+	caddy: (dir, port, d) =>
+		caddy(
+			dir,
+			`https://*.${suffix}:${port} {
 	bind 127.0.0.1
 	tls ${dir}/preview.example.org.crt ${dir}/preview.example.org.key
-	import ${recipe(dir, "caddy/previews.caddy", d, port)}
-}
-`,
-		);
-		return ["caddy", "run", "--config", path.join(dir, "Caddyfile"), "--adapter", "caddyfile"];
-	},
+	import ${recipe_of(dir, "caddy/previews.caddy", d, port)}
+}`,
+		),
 };
 
 function certificate(dir) {
@@ -148,8 +115,7 @@ for (const [name, configure] of Object.entries(edges)) {
 
 		const dir = temp_dir(t);
 		const ca = certificate(dir);
-		const env = { PATH: process.env.PATH, HOME: dir, XDG_DATA_HOME: dir, XDG_CONFIG_HOME: dir };
-		const edge = new Child(t, configure(dir, port, d), { env });
+		const edge = start_proxy(t, dir, configure(dir, port, d));
 		const ask = asker(t, port, ca);
 		await until(async () => !edge.running || (await ask(mine.label, "/").catch(() => null)), `${name} answers`, 60_000);
 		assert.ok(edge.running, edge.stderr.text);
@@ -229,7 +195,7 @@ test("the panel shows a private preview, in its frame and in a tab", { skip: no_
 	const d = await start(t, { settings });
 	const dir = temp_dir(t);
 	certificate(dir);
-	const edge = new Child(t, edges.nginx(dir, port, d), { env: { PATH: process.env.PATH } });
+	const edge = start_proxy(t, dir, edges.nginx(dir, port, d));
 	const app = await targets.http_server(t, (req, res) => {
 		res.setHeader("content-type", "text/html");
 		res.end(`<!doctype html><title>app</title><h1>hello ${req.url}</h1><script>fetch("/data").then((r) => r.ok && document.body.append("fetched"))</script>`);

@@ -10,12 +10,11 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import crypto from "node:crypto";
 import { once } from "node:events";
-import fs from "node:fs";
 import net from "node:net";
-import path from "node:path";
 import test from "node:test";
 
-import { Child, defer, free_port, have, start, temp_dir, until } from "../functional/harness.mjs";
+import { defer, free_port, have, start, temp_dir, until } from "../functional/harness.mjs";
+import { caddy, nginx, start_proxy } from "../functional/proxies.mjs";
 
 const parseOne = process.env.PARSE_ONE ?? "tests/fuzz/parse-one";
 const IN_FLIGHT = 32;
@@ -145,16 +144,10 @@ class Tap {
 }
 
 const fronts = {
-	nginx: (dir, port, to, secret, buffering = "on") => {
-		fs.writeFileSync(
-			path.join(dir, "nginx.conf"),
-			`daemon off; master_process off; pid ${dir}/pid; error_log ${dir}/error.log;
-events { }
-http {
-	access_log off;
-	client_body_temp_path ${dir}/t1; proxy_temp_path ${dir}/t2; fastcgi_temp_path ${dir}/t3;
-	uwsgi_temp_path ${dir}/t4; scgi_temp_path ${dir}/t5;
-	client_header_timeout ${STALLED}s; client_body_timeout ${STALLED}s; lingering_time ${STALLED}s; lingering_timeout ${STALLED}s;
+	nginx: (dir, port, to, secret, buffering = "on") =>
+		nginx(
+			dir,
+			`	client_header_timeout ${STALLED}s; client_body_timeout ${STALLED}s; lingering_time ${STALLED}s; lingering_timeout ${STALLED}s;
 	upstream previewd { server 127.0.0.1:${to}; keepalive 8; }
 	server {
 		listen 127.0.0.1:${port};
@@ -166,37 +159,26 @@ http {
 			proxy_set_header Host \$http_host;
 			proxy_set_header X-Hop ${secret};
 		}
-	}
-}
-`,
-		);
-		return ["nginx", "-c", path.join(dir, "nginx.conf"), "-e", path.join(dir, "error.log")];
-	},
+	}`,
+		),
 	"nginx that doesn't wait for bodies": (dir, port, to, secret) => fronts.nginx(dir, port, to, secret, "off"),
-	caddy: (dir, port, to, secret) => {
-		fs.writeFileSync(
-			path.join(dir, "Caddyfile"),
-			`{
-	admin off
-	auto_https off
-	servers {
+	caddy: (dir, port, to, secret) =>
+		caddy(
+			dir,
+			`http://:${port} {
+	bind 127.0.0.1
+	reverse_proxy 127.0.0.1:${to} {
+		header_up X-Hop ${secret}
+	}
+}`,
+			`	servers {
 		timeouts {
 			read_header ${STALLED}s
 			read_body ${STALLED}s
 			idle ${STALLED}s
 		}
-	}
-}
-http://:${port} {
-	bind 127.0.0.1
-	reverse_proxy 127.0.0.1:${to} {
-		header_up X-Hop ${secret}
-	}
-}
-`,
-		);
-		return ["caddy", "run", "--config", path.join(dir, "Caddyfile"), "--adapter", "caddyfile"];
-	},
+	}`,
+		),
 };
 
 // All that is answered until the other side closes.
@@ -234,7 +216,7 @@ for (const [name, configure] of Object.entries(fronts)) {
 		const dir = temp_dir(t);
 		const port = await free_port();
 		const argv = configure(dir, port, tap.port, secret);
-		const front = new Child(t, argv, { env: { PATH: process.env.PATH, HOME: dir, XDG_DATA_HOME: dir, XDG_CONFIG_HOME: dir } });
+		const front = start_proxy(t, dir, argv);
 		await until(async () => !front.running || (await ask(port, CANARY)).includes("ok"), `${name} answers`, 60_000);
 		assert.ok(front.running, front.stderr.text);
 

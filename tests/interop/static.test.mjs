@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { etagOf, makeTree, StaticServer } from './tree.mjs';
+import { makeTree, StaticServer } from './tree.mjs';
 
 const FIXTURE = process.env.STATIC_FIXTURE;
 const PREFIX = '/p/';
@@ -61,8 +61,6 @@ function ask(port, method, path, fields = {}) {
 			     Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`).join('') + '\r\n');
 	});
 }
-
-const ourAnswer = (method, path, fields) => ask(ours.port, method, PREFIX + path, fields);
 
 async function freePort() {
 	const server = createServer();

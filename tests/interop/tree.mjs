@@ -20,7 +20,7 @@ const TYPES = {
 };
 const COMPRESSED = new Set(['.html', '.js', '.css', '.json', '.svg', '.txt']);
 
-export const typeOf = path => TYPES[extname(path)] ?? 'application/octet-stream';
+const typeOf = path => TYPES[extname(path)] ?? 'application/octet-stream';
 export const etagOf = (content, suffix = '') =>
 	`"${createHash('sha256').update(content).digest('hex').slice(0, 32)}${suffix}"`;
 
