@@ -93,7 +93,6 @@ const struct ctl_command cmd_ls = {
 	.summary = "List what is attached.",
 	.help = "A table for people. Into a pipe it is a line a preview, with tabs between and no "
 		"titles: name, status, seconds without a viewer, URL; with --all the session and "
-		"the "
-		"user go before them.",
+		"the user go before them.",
 	.exec = ls,
 };

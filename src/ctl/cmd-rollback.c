@@ -92,7 +92,6 @@ const struct ctl_command cmd_rollback = {
 	.options = options,
 	.summary = "Make another release of a published page the current one.",
 	.help = "Without RELEASE it is the one before the current one. A newer one may be named, "
-		"too: "
-		"then it rolls forward. It fails where another became current meanwhile.",
+		"too: then it rolls forward. It fails where another became current meanwhile.",
 	.exec = rollback,
 };

@@ -34,7 +34,7 @@ const struct ctl_command cmd_rotate = {
 	.arg_type = CTL_NAME,
 	.summary = "Give a published page a new unguessable address.",
 	.help = "Links with the old token stop working. Where pages are public "
-		"(publish.visibility) "
-		"the address has no token, and stays as it is. NAME is \"published\" without it.",
+		"(publish.visibility) the address has no token, and stays as it is. NAME is "
+		"\"published\" without it.",
 	.exec = rotate,
 };

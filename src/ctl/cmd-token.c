@@ -122,8 +122,7 @@ const struct ctl_command cmd_token_new = {
 	.options = new_options,
 	.summary = "Make a token for the session, and print it.",
 	.help = "It allows what its scopes name, in this session and no other, until it expires, "
-		"is "
-		"revoked or its session ends.",
+		"is revoked or its session ends.",
 	.exec = token_new,
 };
 

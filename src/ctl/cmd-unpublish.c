@@ -34,7 +34,6 @@ const struct ctl_command cmd_unpublish = {
 	.arg_type = CTL_NAME,
 	.summary = "Take a published page off the air.",
 	.help = "Its releases stay for a while: `previewctl rollback` puts one of them back. NAME "
-		"is "
-		"\"published\" without it. It is no failure when there was none.",
+		"is \"published\" without it. It is no failure when there was none.",
 	.exec = unpublish,
 };

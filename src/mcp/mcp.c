@@ -30,11 +30,11 @@ static const struct mcp_catalog catalog = {
 	.version = PACKAGE_VERSION,
 	.instructions =
 		"previewd shows the user web servers that you start. After you started a dev "
-		"server "
-		"in the background, call PreviewProxy with its port (and the task's id as "
+		"server in the background, call PreviewProxy with its port (and the task's id as "
 		"bash_task_id), and tell the user the URL it returns. The preview follows the "
-		"server's reloads; attach again only when the port changes. When a call fails, its "
-		"text says what to do next. Call PreviewDetach when a server is no longer needed.",
+		"server's reloads; attach again only when the port changes. When a call fails, "
+		"its text says what to do next. Call PreviewDetach when a server is no longer "
+		"needed.",
 	.legacy_capabilities = "{\"tools\":{},\"prompts\":{},\"resources\":{}," EXTENSIONS "}",
 	.modern_capabilities = "{\"tools\":{},\"prompts\":{},\"resources\":{}," EXTENSIONS "}",
 	.prompts = prompts,

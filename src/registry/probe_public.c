@@ -23,8 +23,7 @@ static void on_public_hmr(const struct fetch_result *result, void *arg)
 	if (result->outcome == FETCH_ANSWERED && result->status == 403)
 		probe_warn(p, "blocked_origin",
 			   xasprintf("Next refuses requests of pages on %s, so hot reload will not "
-				     "work: "
-				     "add allowedDevOrigins: ['%s'] to next.config",
+				     "work: add allowedDevOrigins: ['%s'] to next.config",
 				     p->request.public_host, p->request.public_host));
 	p->fetch = fetch_free(p->fetch);
 	probe_succeed(p);
@@ -76,8 +75,7 @@ static void on_public_answer(const struct fetch_result *result, void *arg)
 	} else if (result->status == 403 && p->report.http_status != 403) {
 		probe_warn(p, "blocked_host",
 			   xasprintf("the server answers 403 to the host %s, which is the one its "
-				     "viewers "
-				     "use: allow that host in its configuration",
+				     "viewers use: allow that host in its configuration",
 				     host));
 	}
 
