@@ -87,8 +87,8 @@ struct release_keep keep_of(const struct settings *settings)
 
 static void discard(const struct work *w, int place_fd)
 {
-	if (w->vain[0] && release_discard(place_fd, w->vain) < 0)
-		return; /* it goes when its turn comes */
+	if (w->vain[0])
+		(void)!release_discard(place_fd, w->vain); /* else it goes when its turn comes */
 }
 
 /* What is shown is opened in the same step: it is there when the answer is. */
@@ -100,8 +100,7 @@ static int switch_to(struct work *w, int place)
 		r = release_activate(place, w->release_id, w->expected);
 	if (r < 0)
 		return r;
-	if (release_prune(place, &w->keep) < 0)
-		r = 0; /* the next one tries again */
+	(void)!release_prune(place, &w->keep); /* else the next one does */
 	r = shown_open(place, w->release_id, &w->shown);
 	if (r < 0 && strcmp(w->found, w->release_id) != 0 &&
 	    release_activate(place, w->found[0] ? w->found : NULL, NULL) < 0)

@@ -9,7 +9,8 @@
 
 #include "base/mem.h"
 
-#define PAGE_READ_MAX (64 * 1024)
+#define PAGE_READ_MAX   (64 * 1024)
+#define STATUS_READ_MAX 1024 /* where the status says it */
 
 static bool has(const struct fetch_result *result, const char *text)
 {
@@ -29,14 +30,11 @@ static void on_public_hmr(const struct fetch_result *result, void *arg)
 	probe_succeed(p);
 }
 
-static void check_next_origin(struct probe *p)
+/* Asks for `url` at the address that answered, by the name that viewers use. */
+static void ask_by_name(struct probe *p, const char *url, const char *const *headers,
+			size_t read_max, fetch_done_fn *done)
 {
-	scoped(freep) char *url = xasprintf("%s://%s:%u/_next/webpack-hmr", p->request.scheme,
-					    p->request.public_host, p->request.port);
-	scoped(freep) char *origin =
-		xasprintf("Origin: %s://%s", p->request.public_scheme, p->request.public_authority);
-	const char *const headers[] = { origin, NULL };
-	struct fetch_request request = {
+	const struct fetch_request request = {
 		.method = FETCH_GET,
 		.url = url,
 		.connect_address = p->report.address,
@@ -45,10 +43,21 @@ static void check_next_origin(struct probe *p)
 		.headers = headers,
 		.connect_timeout = USEC_PER_SEC,
 		.timeout = probe_time_left(p),
-		.read_max = 1024,
+		.read_max = read_max,
 	};
 
-	p->fetch = fetch_start(p->prober->fetcher, &request, on_public_hmr, p);
+	p->fetch = fetch_start(p->prober->fetcher, &request, done, p);
+}
+
+static void check_next_origin(struct probe *p)
+{
+	scoped(freep) char *url = xasprintf("%s://%s:%u/_next/webpack-hmr", p->request.scheme,
+					    p->request.public_host, p->request.port);
+	scoped(freep) char *origin =
+		xasprintf("Origin: %s://%s", p->request.public_scheme, p->request.public_authority);
+	const char *const headers[] = { origin, NULL };
+
+	ask_by_name(p, url, headers, STATUS_READ_MAX, on_public_hmr);
 }
 
 static void on_public_answer(const struct fetch_result *result, void *arg)
@@ -91,16 +100,6 @@ void probe_ask_as_public(struct probe *p)
 	scoped(freep) char *url =
 		xasprintf("%s://%s:%u%s", p->request.scheme, p->request.public_host,
 			  p->request.port, p->request.path);
-	struct fetch_request request = {
-		.method = FETCH_GET,
-		.url = url,
-		.connect_address = p->report.address,
-		.connect_port = p->request.port,
-		.host_header = p->request.public_authority,
-		.connect_timeout = USEC_PER_SEC,
-		.timeout = probe_time_left(p),
-		.read_max = PAGE_READ_MAX,
-	};
 
-	p->fetch = fetch_start(p->prober->fetcher, &request, on_public_answer, p);
+	ask_by_name(p, url, NULL, PAGE_READ_MAX, on_public_answer);
 }
