@@ -2,7 +2,7 @@
 # What is written about the program agrees with it.  Runs in the build's top directory, like all tests.
 # shellcheck disable=SC2154,SC2016 # srcdir comes from the makefile; backquotes of Markdown
 n=0
-echo 1..5
+echo 1..6
 
 # promise WHAT LIST: it is kept when the list of what breaks it is empty.
 promise() {
@@ -36,12 +36,18 @@ promise "every previewctl command in README.md is one" \
 		./previewctl help "$command" >/dev/null 2>&1 || echo "$command"
 	done)"
 
-promise "every folder of src/ is in src/README.md" "$(for folder in "$srcdir"/src/*/; do
+promise "every folder of src/ has a row in src/README.md, and one only" "$(for folder in "$srcdir"/src/*/; do
 	folder=$(basename "$folder")
-	grep -q "^| \`$folder/\`" "$srcdir/src/README.md" || echo "$folder"
+	[ "$(grep -c "^| \`$folder/\` |" "$srcdir/src/README.md")" = 1 ] || echo "$folder"
 done)"
 
 promise "every folder in src/README.md is in src/" \
 	"$(sed -n 's/^| `\([a-z]*\)\/` .*/\1/p' "$srcdir/src/README.md" | while read -r folder; do
 		[ -d "$srcdir/src/$folder" ] || echo "$folder"
 	done)"
+
+promise "every file that src/README.md names is in src/" \
+	"$(grep -o '`[a-z][a-zA-Z0-9_/.-]*\.[chdefjs]*`' "$srcdir/src/README.md" | tr -d '`' | grep -E '\.(c|h|def|js)$' | sort -u |
+		while read -r file; do
+			[ -n "$(find "$srcdir/src" -path "*/$file" -print -quit)" ] || echo "$file"
+		done)"

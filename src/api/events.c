@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * /ws/events (seed 004): a session's events as they come, and what was missed.
+ * /ws/events: a session's events as they come, and what was missed.
  *
  * A stream is opened by a credential, or, for browsers, which can't set a field, by a first frame
  * that carries it.  Then come one "joined" frame, what was missed or a snapshot, and from there
@@ -424,7 +424,7 @@ static void on_message(struct websocket *ws, enum websocket_opcode opcode, const
 		send_text(s, "{\"type\":\"pong\"}");
 	else if (!type)
 		send_error(s, "bad_request", "a message needs its \"type\"");
-	/* Other types are for others: a client of seed 004 may send more than we know. */
+	/* Other types are for others: clients may send more than we know. */
 }
 
 static void on_closed(struct websocket *ws, int code, void *arg)

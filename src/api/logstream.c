@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * A log as an HTTP stream.  A client that doesn't read is waited for: the log tells when there is
+ * more, the stream when there is room.
+ */
 #include "api/logstream.h"
 
 #include "api/api_priv.h"

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Allocation that ends the process where it fails, cJSON's among it.
+ */
 #include "base/mem.h"
 
 #include <cjson/cJSON.h>

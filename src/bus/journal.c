@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * A ring that grows to its capacity, with the newest events of a session.
+ */
 #include "bus/journal.h"
 
 #include <assert.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The 17 actions of seed 002: what each takes; and those of the state map.  Those of resources are
+ * The 17 actions: what each takes; and those of the state map.  Those of resources are
  * in resources.c, those of nodes and edges in graph.c.
  */
 #include <ctype.h>

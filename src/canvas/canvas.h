@@ -13,7 +13,7 @@
 #include "store/store.h"
 
 /*
- * The live canvas (seed 002): what an agent's workspace shows its viewers.  A session has a state
+ * The live canvas: what an agent's workspace shows its viewers.  A session has a state
  * map, and channels of resources by id, of which "nodes" and "edges" are the graph.
  *
  * All of it is in memory.  A change takes effect at once, is one event preview:<type>, and is

@@ -2,8 +2,7 @@
 /*
  * Named resources, by channel and id, and what all actions share.
  *
- * Patches are shallow, as the seed says; what it leaves open, null, is as in RFC 7396: the member
- * goes.
+ * Patches are shallow; null in one is as in RFC 7396: the member goes.
  */
 #include <string.h>
 

@@ -337,7 +337,7 @@ static void take_back(struct transaction *t)
 	}
 }
 
-/* Seed 002's preview_event_dropped.  The change itself stands. */
+/* It is said, as preview_event_dropped; the change itself stands. */
 static uint64_t drop_event(const struct event_draft *draft, cJSON *payload_consume)
 {
 	json_free(payload_consume);

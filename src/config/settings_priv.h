@@ -3,6 +3,7 @@
 
 #include "config/option.h"
 
+/* Where each value came from, for `--print-config` and for who is told that one is wrong. */
 enum settings_source {
 	SETTINGS_DEFAULT,
 	SETTINGS_FILE,

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Request targets taken apart.  Pure; what it refuses, nobody behind it has to think of.
+ */
 #include "http/url.h"
 
 #include <errno.h>

@@ -20,8 +20,7 @@
 #include "tasks/tasks.h"
 
 /*
- * The registry (seed 003): sessions, and in each its attachments, (session_id, name) →
- * host:port/path.
+ * The registry: sessions, and in each its attachments, (session_id, name) → host:port/path.
  *
  * All of it is in memory; the store is the truth at start.  An operation is answered when the store
  * has it, and its events go out then.  Operations of one session take effect in the order they were

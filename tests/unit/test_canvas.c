@@ -295,7 +295,6 @@ static void while_the_store_fails_changes_are_refused_and_reads_are_not(void **s
 			 "\"events\":[]}");
 }
 
-/* Seed 002's preview_event_dropped. */
 static void without_a_transport_events_are_dropped_and_changes_stand(void **state)
 {
 	struct fixture *f = *state;
