@@ -245,6 +245,8 @@ struct inside {
 	int go, signals, listener;
 	const char *proxy;
 	bool is_isolated;
+	const char *processes, *data, *file_size, *files; /* limits; NULL: none */
+	char **argv;                                      /* of the command */
 	pid_t command;
 };
 
@@ -297,54 +299,67 @@ static int serve(const struct inside *in)
 	}
 }
 
-int main(int argc, char **argv)
+static bool read_options(struct inside *in, int argc, char **argv)
 {
-	struct inside in = { .go = -1, .listener = -1 };
-	const char *processes = NULL, *data = NULL, *file_size = NULL, *files = NULL;
-	sigset_t child, before;
 	int option;
 
 	while ((option = getopt(argc, argv, "+g:p:n:d:f:o:i")) >= 0) {
 		switch (option) {
 		case 'g':
-			in.go = atoi(optarg);
+			in->go = atoi(optarg);
 			break;
 		case 'p':
-			in.proxy = optarg;
+			in->proxy = optarg;
 			break;
 		case 'n':
-			processes = optarg;
+			in->processes = optarg;
 			break;
 		case 'd':
-			data = optarg;
+			in->data = optarg;
 			break;
 		case 'f':
-			file_size = optarg;
+			in->file_size = optarg;
 			break;
 		case 'o':
-			files = optarg;
+			in->files = optarg;
 			break;
 		case 'i':
-			in.is_isolated = true;
+			in->is_isolated = true;
 			break;
 		default:
-			return INSIDE_FAILED;
+			return false;
 		}
 	}
-	if (in.go < 0 || optind >= argc) {
+	if (in->go < 0 || optind >= argc) {
 		fprintf(stderr, "previewd-sandbox is started by previewd\n");
-		return INSIDE_FAILED;
+		return false;
 	}
+	in->argv = argv + optind;
+	return true;
+}
+
+static void set_limits(const struct inside *in)
+{
+	(void)setpriority(PRIO_PROCESS, 0, NICENESS);
+	limit(RLIMIT_CORE, "0");
+	limit(RLIMIT_FSIZE, in->file_size);
+	limit(RLIMIT_NOFILE, in->files);
+	limit(RLIMIT_DATA, in->data);
+	limit(RLIMIT_NPROC, in->processes);
+}
+
+int main(int argc, char **argv)
+{
+	struct inside in = { .go = -1, .listener = -1 };
+	sigset_t child, before;
+
+	if (!read_options(&in, argc, argv))
+		return INSIDE_FAILED;
 	for (size_t i = 0; i < CONNECTIONS_MAX; i++)
 		connections[i].fds[0] = connections[i].fds[1] = -1;
 
 	await_word(in.go);
-	(void)setpriority(PRIO_PROCESS, 0, NICENESS);
-	limit(RLIMIT_CORE, "0");
-	limit(RLIMIT_FSIZE, file_size);
-	limit(RLIMIT_NOFILE, files);
-	limit(RLIMIT_DATA, data);
-	limit(RLIMIT_NPROC, processes);
+	set_limits(&in);
 	if (in.proxy)
 		in.listener = listen_here();
 	/* Its descriptors, of which one holds the daemon's ear, are not the command's. */
@@ -356,6 +371,6 @@ int main(int argc, char **argv)
 	in.signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (in.signals < 0)
 		die("signalfd");
-	in.command = start_command(argv + optind, &before);
+	in.command = start_command(in.argv, &before);
 	return serve(&in);
 }

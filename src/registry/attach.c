@@ -307,17 +307,15 @@ static const char *where_it_is(const struct registry_op *op)
 									  : op->attach.host;
 }
 
-static int commit(struct registry_op *op, struct fault *reterr)
+/* What has to hold at the moment of the commit; `ret` is NULL where the session is to be made. */
+static int check_again(const struct registry_op *op, struct session **ret, struct fault *reterr)
 {
-	scoped(store_batch_freep) struct store_batch *batch = store_batch_new();
-	struct session_ref ref = { op->app_id, op->session_id };
+	const struct session_ref ref = { op->app_id, op->session_id };
 	struct registry *reg = op->reg;
-	struct record_attachment *record;
 	struct user *user = NULL;
 	struct session *s;
-	int r;
+	int r = registry_refuses_changes(reg, reterr);
 
-	r = registry_refuses_changes(reg, reterr);
 	if (r < 0)
 		return r;
 	if (clock_realtime() >= op->principal->expires_at)
@@ -333,25 +331,21 @@ static int commit(struct registry_op *op, struct fault *reterr)
 
 	HASH_FIND_STR(reg->users, owner_of(s, op), user);
 	r = limits_check(reg, s, user, op->attach.name, reterr);
-	if (r < 0)
-		return r;
-	r = target_check(reg, where_it_is(op), op->attach.port, reterr);
-	if (r < 0)
-		return r;
-	r = port_check(reg, where_it_is(op), op->attach.port, user, reterr);
-	if (r < 0)
-		return r;
-	r = owner_check(reg, op, owner_of(s, op), reterr);
-	if (r < 0)
-		return r;
+	if (r >= 0)
+		r = target_check(reg, where_it_is(op), op->attach.port, reterr);
+	if (r >= 0)
+		r = port_check(reg, where_it_is(op), op->attach.port, user, reterr);
+	if (r >= 0)
+		r = owner_check(reg, op, owner_of(s, op), reterr);
+	if (r >= 0)
+		*ret = s;
+	return r;
+}
 
-	if (!s) {
-		r = session_make(reg, &ref, op->principal->user_id, batch, &s, &op->forgetting,
-				 reterr);
-		if (r < 0)
-			return r;
-	}
-	session_begin_change(s, batch);
+/* What will be there once the batch is stored. */
+static void put_attachment(struct registry_op *op, struct session *s, struct store_batch *batch)
+{
+	struct record_attachment *record;
 
 	op->slot = slot_find(s, op->attach.name);
 	if (!op->slot)
@@ -363,9 +357,26 @@ static int commit(struct registry_op *op, struct fault *reterr)
 
 	record = record_of(op);
 	store_put(batch, RECORD_KIND_ATTACHMENT, record);
-	op->attachment = attachment_new_take(reg, record);
+	op->attachment = attachment_new_take(op->reg, record);
 	op->attachment->slot = op->slot;
+}
 
+/* In one step of the loop: nothing else runs between the check and what will be. */
+static int commit(struct registry_op *op, struct fault *reterr)
+{
+	scoped(store_batch_freep) struct store_batch *batch = store_batch_new();
+	const struct session_ref ref = { op->app_id, op->session_id };
+	struct registry *reg = op->reg;
+	struct session *s;
+	int r = check_again(op, &s, reterr);
+
+	if (r >= 0 && !s)
+		r = session_make(reg, &ref, op->principal->user_id, batch, &s, &op->forgetting,
+				 reterr);
+	if (r < 0)
+		return r;
+	session_begin_change(s, batch);
+	put_attachment(op, s, batch);
 	bus_prepare(reg->deps.bus, s->session_id);
 	op_commit(op, STEAL(batch), on_attached);
 	return 0;
