@@ -448,22 +448,25 @@ static void log_needs_restart(const char *name, void *arg)
 	log_warning("%s has changed and takes effect at the next start", name);
 }
 
-/* Each takes all of the new settings or keeps the old. */
+/*
+ * Each takes all of the new settings or keeps the old.  What refuses by the settings alone comes
+ * first, and takes its old ones back whatever happened since.  auth reads a file, which may be gone
+ * when the old settings name it: behind it nothing fails.
+ */
 static int take_over(struct daemon *d, const struct settings *settings, struct fault *reterr)
 {
 	struct http_settings http = http_settings_of(settings);
 	int r = registry_reload(d->registry, settings, reterr);
 
 	if (r >= 0)
-		r = auth_reload(d->auth, settings, reterr);
-	if (r >= 0)
 		r = tasks_reload(d->tasks, settings, reterr);
 	if (r >= 0)
-		r = publisher_reload(d->publisher, settings, reterr);
-	if (r >= 0)
 		r = api_reload(d->api, settings, reterr);
+	if (r >= 0)
+		r = auth_reload(d->auth, settings, reterr);
 	if (r < 0)
 		return r;
+	publisher_reload(d->publisher, settings);
 	bundles_reload(d->bundles, settings);
 	http_server_set(d->server, &http);
 	canvas_reload(d->canvas, settings);
@@ -489,8 +492,10 @@ static void on_reload(int signo, void *arg)
 		scoped(fault_done) struct fault again = { 0 };
 
 		log_error("reload: %s; the settings stay as they were", fault.detail);
-		if (take_over(d, d->settings, &again) < 0) /* a file it names has gone since */
-			log_error("reload: %s", again.detail);
+		/* The key that they name may have gone since: the one that was read of it stays. */
+		if (take_over(d, d->settings, &again) < 0)
+			log_warning("reload: %s; what was read of it before is used on",
+				    again.detail);
 	} else {
 		struct settings *old = d->settings;
 

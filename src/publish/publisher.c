@@ -401,16 +401,14 @@ struct publisher *publisher_free(struct publisher *p)
 	return NULL;
 }
 
-int publisher_reload(struct publisher *p, const struct settings *settings, struct fault *reterr)
+void publisher_reload(struct publisher *p, const struct settings *settings)
 {
-	(void)reterr;
 	p->settings = settings;
 	sandbox_set_level(p->sandbox, (enum sandbox_level)settings->publish_sandbox);
 	p->proxy_is_old = true;
 	pages_close_some(p);
 	tell_registry(p);
 	queue_run(p);
-	return 0;
 }
 
 void publisher_drain(struct publisher *p)

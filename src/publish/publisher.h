@@ -42,8 +42,7 @@ int publisher_new(const struct publisher_deps *deps, const struct settings *sett
 		  struct publisher **ret, struct fault *reterr) must_use;
 struct publisher *publisher_free(struct publisher *p); /* ends what builds */
 DEFINE_CLEANUP(struct publisher *, publisher_free)
-int publisher_reload(struct publisher *p, const struct settings *settings,
-		     struct fault *reterr) must_use;
+void publisher_reload(struct publisher *p, const struct settings *settings);
 void publisher_drain(struct publisher *p);
 
 /* A port that the daemon listens on: the first one is in the addresses that are given out. */

@@ -243,6 +243,26 @@ test("SIGHUP takes over another JWT key", async (t) => {
 	assert.equal(await ask(next), 200, "the good key stays");
 });
 
+test("SIGHUP with one wrong setting changes none, also where the old key cannot be read again", async (t) => {
+	const dir = temp_dir(t);
+	const next = randomBytes(32).toString("hex");
+	const [old_key, new_key] = ["old", "new"].map((name) => path.join(dir, name));
+	fs.writeFileSync(old_key, secret, { mode: 0o600 });
+	fs.writeFileSync(new_key, next, { mode: 0o600 });
+	const file = (key, tasks, more = "") => `[auth]\njwt_algorithm = HS256\njwt_key_file = ${key}\n[limits]\ntasks_per_session = ${tasks}\n${more}`;
+	const d = await start(t, { file: file(old_key, 1) });
+	const status = async (key) => (await d.api(await hs256({ sub: "ada", scope: "view" }, { key })).get("/api/previews")).status;
+	const register = async (id) => (await d.local.post(`${base("s1")}/tasks`, { task_id: id })).status;
+	assert.deepEqual([await register("a"), await register("b")], [201, 409]);
+
+	fs.writeFileSync(d.config, file(new_key, 9, "[ui]\nframe_ancestors = nonsense\n"));
+	fs.rmSync(old_key);
+	d.child.signal("SIGHUP");
+	assert.ok(await d.child.stderr.match(/reload: ui\.frame_ancestors.*stay as they were/));
+	assert.deepEqual([await status(secret), await status(next)], [200, 401]);
+	assert.equal(await register("b"), 409);
+});
+
 test("aud and iss are checked where they are set", async (t) => {
 	const d = await with_jwt(t, { "auth.jwt_audience": "previewd", "auth.jwt_issuer": "https://id.example.org" });
 	const status = async (claims) => (await d.api(await hs256({ sub: "ada", scope: "view", ...claims })).get("/api/previews")).status;
