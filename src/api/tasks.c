@@ -36,6 +36,7 @@ static int add(struct call *call, const char *user_id, struct fault *reterr)
 	scoped(json_freep) cJSON *session = NULL;
 	int r = json_read(call->body, task_fields, &params, reterr);
 
+	(void)user_id;
 	if (r < 0)
 		return r;
 	r = registry_session_get(call->api->deps.registry, call->principal, &ref, &session, reterr);
@@ -44,9 +45,8 @@ static int add(struct call *call, const char *user_id, struct fault *reterr)
 	if (params.command && !params.cwd)
 		params.cwd = xstrdup_null(json_string(session, "workdir"));
 
-	call->task_op =
-		tasks_add(call->api->deps.tasks, call->principal, &task_peer, ref.session_id,
-			  ref.app_id, user_id, &params, on_added, call, reterr);
+	call->task_op = tasks_add(call->api->deps.tasks, call->principal, &task_peer, &ref, &params,
+				  on_added, call, reterr);
 	return call->task_op ? 0 : -EINVAL;
 }
 

@@ -28,6 +28,12 @@ enum scope {
 int scopes_parse(const char *text, bool ignore_unknown, unsigned *ret) must_use;
 char *scopes_format(unsigned scopes); /* the caller frees */
 
+/* Which session: its app is checked against the one the session has kept. */
+struct session_ref {
+	const char *app_id;
+	const char *session_id;
+};
+
 enum principal_via {
 	VIA_SOCKET,
 	VIA_ADMIN_TOKEN,

@@ -435,9 +435,8 @@ void holds_drop(struct session *s)
 		grace_end(s);
 }
 
-void holds_free(struct registry *reg, struct session *s)
+void holds_free(struct session *s)
 {
-	(void)reg;
 	while (s->holds)
 		hold_free(s->holds);
 	s->grace = timer_free(s->grace);

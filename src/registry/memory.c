@@ -146,7 +146,7 @@ void session_free(struct registry *reg, struct session *s)
 		free(slot->name);
 		free(slot);
 	}
-	holds_free(reg, s);
+	holds_free(s);
 	if (s->ended_at)
 		DL_DELETE2(u->ended, s, ended_prev, ended_next);
 	DL_DELETE2(u->sessions, s, user_prev, user_next);

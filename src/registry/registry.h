@@ -75,12 +75,6 @@ struct registry_result {
 typedef void registry_done_fn(int result, struct registry_result *value, struct fault *fault,
 			      void *arg);
 
-/* Which session: its app is checked against the one the session has kept. */
-struct session_ref {
-	const char *app_id;
-	const char *session_id;
-};
-
 /*
  * Attach: {port, name, path, bash_task_id, host, scheme, health_check, wait_seconds, focus}.  The
  * session is made if the principal may.  Gives the attachment with "replaced".

@@ -397,7 +397,7 @@ struct registry_op *session_end(struct registry *reg, struct session *s,
 int holds_load(struct registry *reg, struct fault *reterr) must_use;
 void holds_delete(const struct session *s, struct store_batch *batch); /* it is about to end */
 void holds_drop(struct session *s); /* it has ended: those from before its end go */
-void holds_free(struct registry *reg, struct session *s);
+void holds_free(struct session *s);
 /* attach.c */
 int limits_check(const struct registry *reg, const struct session *s, const struct user *user,
 		 const char *name, struct fault *reterr) must_use;

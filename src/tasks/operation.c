@@ -354,22 +354,45 @@ static struct tasks_op *begin_add(struct tasks *tasks, struct task *t, const cJS
 	return op;
 }
 
-struct tasks_op *tasks_add(struct tasks *tasks, const struct principal *principal,
-			   const struct task_peer *peer, const char *session_id, const char *app_id,
-			   const char *user_id, const struct task_params *params,
-			   tasks_done_fn *done, void *arg, struct fault *reterr)
+/* Of a process that was registered; nothing else has a `root` yet. */
+static struct task *make_task(struct tasks *tasks, const struct task_peer *peer,
+			      const struct session_ref *ref, const struct task_params *params,
+			      enum task_kind kind, struct pidref *root_take)
 {
 	char made_id[TASK_ID_LENGTH + 1];
-	struct pidref root = PIDREF_NONE;
+	struct task *t;
+
+	random_label(made_id, TASK_ID_LENGTH);
+	t = task_new(tasks, ref->session_id, ref->app_id,
+		     params->task_id ? params->task_id : made_id, kind);
+	t->root = *root_take;
+	*root_take = PIDREF_NONE;
+	t->command = params->command ? strv_copy(params->command) : NULL;
+	t->cwd = xstrdup_null(params->cwd);
+	t->port = params->port;
+	if (kind == TASK_KIND_STARTED && !t->cwd)
+		t->cwd = xstrdup(getenv("HOME") ? getenv("HOME") : "/");
+	if (kind == TASK_KIND_REGISTERED && cgroup_of_run(t->root.pid, t->task_id, &t->cgroup) < 0)
+		t->cgroup = NULL;
+	if (params->subreaper && pidref_of(peer->pid, &t->reaper) < 0)
+		t->reaper = PIDREF_NONE;
+	return t;
+}
+
+struct tasks_op *tasks_add(struct tasks *tasks, const struct principal *principal,
+			   const struct task_peer *peer, const struct session_ref *ref,
+			   const struct task_params *params, tasks_done_fn *done, void *arg,
+			   struct fault *reterr)
+{
+	scoped(pidref_done) struct pidref root = PIDREF_NONE;
 	enum task_kind kind = TASK_KIND_FOREIGN;
 	struct task *t;
 
-	(void)user_id;
 	if (check_kind(params, &kind, reterr) < 0)
 		return NULL;
 	if (kind == TASK_KIND_STARTED && check_starter(principal, reterr) < 0)
 		return NULL;
-	t = same_stranger(tasks, session_id, params, kind);
+	t = same_stranger(tasks, ref->session_id, params, kind);
 	if (t) {
 		struct tasks_op *op = op_new(tasks, done, arg);
 
@@ -380,24 +403,10 @@ struct tasks_op *tasks_add(struct tasks *tasks, const struct principal *principa
 	if (kind == TASK_KIND_REGISTERED &&
 	    task_check_pid(peer, (pid_t)params->pid, &root, reterr) < 0)
 		return NULL;
-	if (check_id(tasks, session_id, params->task_id, reterr) < 0 ||
-	    make_room(tasks, session_id, reterr) < 0) {
-		pidref_done(&root);
+	if (check_id(tasks, ref->session_id, params->task_id, reterr) < 0 ||
+	    make_room(tasks, ref->session_id, reterr) < 0)
 		return NULL;
-	}
-
-	random_label(made_id, TASK_ID_LENGTH);
-	t = task_new(tasks, session_id, app_id, params->task_id ? params->task_id : made_id, kind);
-	t->root = root;
-	t->command = params->command ? strv_copy(params->command) : NULL;
-	t->cwd = xstrdup_null(params->cwd);
-	t->port = params->port;
-	if (kind == TASK_KIND_STARTED && !t->cwd)
-		t->cwd = xstrdup(getenv("HOME") ? getenv("HOME") : "/");
-	if (kind == TASK_KIND_REGISTERED && cgroup_of_run(root.pid, t->task_id, &t->cgroup) < 0)
-		t->cgroup = NULL;
-	if (params->subreaper && pidref_of(peer->pid, &t->reaper) < 0)
-		t->reaper = PIDREF_NONE;
+	t = make_task(tasks, peer, ref, params, kind, &root);
 	return begin_add(tasks, t, params->env, done, arg);
 }
 

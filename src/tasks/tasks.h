@@ -103,9 +103,9 @@ struct task_peer {
 };
 
 struct tasks_op *tasks_add(struct tasks *t, const struct principal *principal,
-			   const struct task_peer *peer, const char *session_id, const char *app_id,
-			   const char *user_id, const struct task_params *params,
-			   tasks_done_fn *done, void *arg, struct fault *reterr);
+			   const struct task_peer *peer, const struct session_ref *ref,
+			   const struct task_params *params, tasks_done_fn *done, void *arg,
+			   struct fault *reterr);
 struct tasks_op *tasks_delete(struct tasks *t, const char *session_id, const char *task_id,
 			      tasks_done_fn *done, void *arg, struct fault *reterr);
 int tasks_list(struct tasks *t, const char *session_id, cJSON **ret) must_use;

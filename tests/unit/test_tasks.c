@@ -133,9 +133,9 @@ static struct tasks_op *begin_add(struct world *w, const char *session_id,
 				  const struct task_params *params, struct fault *fault)
 {
 	static const struct task_peer nobody = { 0 };
+	const struct session_ref ref = { "app", session_id };
 
-	return tasks_add(w->tasks, &w->principal, &nobody, session_id, "app", "user", params,
-			 on_answer, w, fault);
+	return tasks_add(w->tasks, &w->principal, &nobody, &ref, params, on_answer, w, fault);
 }
 
 static struct task_params shell(char *id, char *line)
