@@ -442,7 +442,8 @@ static void on_stored(int result, void *arg)
 		build_end(b, BUILD_STATE_CANCELED);
 	} else {
 		enter_queue(b);
-		publish_started(b);
+		if (build_is_live(b)) /* else it was told that it has failed */
+			publish_started(b);
 	}
 	publisher_op_answer(&b->storing, 0, build_view(b), NULL);
 }
@@ -501,13 +502,46 @@ static void request_free(void *arg)
 	free(r);
 }
 
+static struct build *build_new(struct page *page, const struct principal *principal,
+			       const struct session_ref *ref, const struct publish_params *params)
+{
+	struct publisher *p = page->shelf->publisher;
+	char build_id[BUILD_ID_LENGTH + 1];
+	const char *workdir;
+	struct build *b;
+
+	random_label(build_id, BUILD_ID_LENGTH);
+	b = build_make(p, ref->session_id, build_id);
+	b->app_id = xstrdup(ref->app_id);
+	b->user_id = xstrdup(page->user_id);
+	params_copy(&b->params, params);
+	b->workdir.path = xstrdup_null(params->workdir);
+	b->workdir.rights = principal_rights(principal);
+	if (registry_session_workdir(p->deps.registry, ref->session_id, &workdir,
+				     &b->workdir.session_rights))
+		b->workdir.session_path = xstrdup(workdir);
+	b->created_at = clock_realtime();
+	b->began = b->phase_began = clock_monotonic();
+	b->page = page;
+	page->users++;
+	metric_inc(METRIC_BUILDS);
+	return b;
+}
+
+static struct store_commit *store_new(struct build *b)
+{
+	scoped(json_freep) cJSON *document = build_document(b);
+	struct store_batch *batch = store_batch_new();
+
+	build_put(b, document, batch);
+	return store_commit_consume(b->publisher->deps.store, batch, on_stored, b);
+}
+
 /* In a session that is there. */
 static int begin(struct publisher *p, struct principal *principal, const struct session_ref *ref,
 		 const struct publish_params *params, struct build **ret, struct fault *reterr)
 {
-	char build_id[BUILD_ID_LENGTH + 1];
-	const char *user_id, *workdir;
-	struct store_batch *batch;
+	const char *user_id;
 	struct page *page;
 	struct build *b;
 	int r = registry_session_owner(p->deps.registry, principal, ref, &user_id, reterr);
@@ -522,29 +556,9 @@ static int begin(struct publisher *p, struct principal *principal, const struct 
 		return r;
 
 	make_room(page->shelf, p->settings->publish_builds_kept);
-	random_label(build_id, BUILD_ID_LENGTH);
-	b = build_make(p, ref->session_id, build_id);
-	b->app_id = xstrdup(ref->app_id);
-	b->user_id = xstrdup(user_id);
-	params_copy(&b->params, params);
-	b->workdir.path = xstrdup_null(params->workdir);
-	b->workdir.rights = principal_rights(principal);
-	if (registry_session_workdir(p->deps.registry, ref->session_id, &workdir,
-				     &b->workdir.session_rights))
-		b->workdir.session_path = xstrdup(workdir);
-	b->created_at = clock_realtime();
-	b->began = b->phase_began = clock_monotonic();
-	b->page = page;
-	page->users++;
-	metric_inc(METRIC_BUILDS);
+	b = build_new(page, principal, ref, params);
 	bus_prepare(p->deps.bus, ref->session_id);
-	batch = store_batch_new();
-	{
-		scoped(json_freep) cJSON *document = build_document(b);
-
-		build_put(b, document, batch);
-	}
-	b->commit = store_commit_consume(p->deps.store, batch, on_stored, b);
+	b->commit = store_new(b);
 	*ret = b;
 	return 0;
 }
