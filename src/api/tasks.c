@@ -2,8 +2,6 @@
 /*
  * Background tasks: from a request to the tasks' operation, and back; and their logs as a stream.
  */
-#include "tasks/tasks.h"
-
 #include <errno.h>
 #include <string.h>
 
@@ -11,6 +9,7 @@
 #include "api/logstream.h"
 #include "base/mem.h"
 #include "base/parse.h"
+#include "tasks/tasks.h"
 
 static void on_added(int result, cJSON *value, struct fault *fault, void *arg)
 {

@@ -6,14 +6,14 @@
  */
 #include "http/router.h"
 
-#include "base/mem.h"
-#include "base/strbuf.h"
-#include "http/url.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
+
+#include "base/mem.h"
+#include "base/strbuf.h"
+#include "http/url.h"
 
 struct row {
 	struct row *next; /* of the same node, in the table's order */

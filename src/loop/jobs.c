@@ -5,14 +5,14 @@
  */
 #include "loop/jobs.h"
 
-#include "base/log.h"
-#include "base/mem.h"
-#include "base/metrics.h"
-
 #include <assert.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/queue.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metrics.h"
 
 LOG_AREA("jobs");
 

@@ -6,9 +6,6 @@
  */
 #include "loop/loop.h"
 
-#include "base/log.h"
-#include "base/mem.h"
-
 #include <errno.h>
 #include <event2/event.h>
 #include <pthread.h>
@@ -16,6 +13,9 @@
 #include <sys/eventfd.h>
 #include <sys/queue.h>
 #include <time.h>
+
+#include "base/log.h"
+#include "base/mem.h"
 
 LOG_AREA("loop");
 

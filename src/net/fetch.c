@@ -6,10 +6,6 @@
  */
 #include "net/fetch.h"
 
-#include "base/log.h"
-#include "base/mem.h"
-#include "base/strbuf.h"
-
 #include <curl/curl.h>
 #include <errno.h>
 #include <event2/event.h>
@@ -17,6 +13,10 @@
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/strbuf.h"
 
 LOG_AREA("fetch");
 

@@ -5,8 +5,6 @@
  */
 #include "net/sockdiag.h"
 
-#include "base/mem.h"
-
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
@@ -20,6 +18,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/time.h>
+
+#include "base/mem.h"
 
 struct sockdiag {
 	int fd;

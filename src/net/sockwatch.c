@@ -5,8 +5,6 @@
  */
 #include "net/sockwatch.h"
 
-#include "base/mem.h"
-
 #include <errno.h>
 #include <event2/event.h>
 #include <linux/filter.h>
@@ -16,6 +14,8 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
+
+#include "base/mem.h"
 
 #define PORTS           65536
 #define WORD_BITS       64

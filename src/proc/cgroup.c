@@ -7,11 +7,6 @@
  */
 #include "proc/cgroup.h"
 
-#include "base/files.h"
-#include "base/ids.h"
-#include "base/mem.h"
-#include "base/strbuf.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +14,11 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
+
+#include "base/files.h"
+#include "base/ids.h"
+#include "base/mem.h"
+#include "base/strbuf.h"
 
 #define FILE_SIZE_MAX  (1024 * 1024) /* of mountinfo and cgroup.procs */
 #define DEPTH_MAX      16

@@ -10,15 +10,15 @@
  */
 #include "proc/tree_priv.h"
 
-#include "base/log.h"
-#include "base/mem.h"
-#include "proc/cgroup.h"
-
 #include <errno.h>
 #include <event2/event.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "proc/cgroup.h"
 
 LOG_AREA("proc");
 

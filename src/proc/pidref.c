@@ -6,8 +6,6 @@
  */
 #include "proc/pidref.h"
 
-#include "base/mem.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +17,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+
+#include "base/mem.h"
 
 #define PASSES_MAX        8 /* over /proc, for those that come while it is read */
 #define STAT_SIZE_MAX     1024

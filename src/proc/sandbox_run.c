@@ -12,6 +12,13 @@
  */
 #include "proc/sandbox.h"
 
+#include <event2/event.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -20,13 +27,6 @@
 #include "proc/sandbox_priv.h"
 #include "proc/tree.h"
 #include "proc/watch.h"
-
-#include <event2/event.h>
-#include <signal.h>
-#include <string.h>
-#include <sys/queue.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 LOG_AREA("sandbox");
 

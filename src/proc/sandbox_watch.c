@@ -9,10 +9,6 @@
  */
 #include "proc/sandbox_priv.h"
 
-#include "base/files.h"
-#include "base/mem.h"
-#include "base/parse.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +16,10 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <uthash.h>
+
+#include "base/files.h"
+#include "base/mem.h"
+#include "base/parse.h"
 
 #define DEPTH_MAX   256
 #define HIDDEN_COST (UINT64_C(1) << 40)

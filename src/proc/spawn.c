@@ -9,10 +9,6 @@
  */
 #include "proc/spawn.h"
 
-#include "base/log.h"
-#include "base/mem.h"
-#include "base/parse.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
@@ -28,6 +24,10 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/parse.h"
 
 LOG_AREA("proc");
 

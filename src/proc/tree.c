@@ -5,14 +5,14 @@
  */
 #include "proc/tree_priv.h"
 
-#include "base/mem.h"
-#include "proc/cgroup.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/mem.h"
+#include "proc/cgroup.h"
 
 #define ENVIRON_MAX (256 * 1024) /* what of an environment is searched */
 
