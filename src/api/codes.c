@@ -8,7 +8,6 @@
 #include "base/crypto.h"
 #include "base/mem.h"
 #include "base/parse.h"
-#include "base/strbuf.h"
 
 struct code_params {
 	char **scopes;

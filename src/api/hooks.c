@@ -9,13 +9,11 @@
  *
  * The hook names the session, and that is a claim: the credential decides what may be done to it.
  */
-#include <errno.h>
 #include <string.h>
 
 #include "agents/hook.h"
 #include "api/api_priv.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "mcp/mcp.h"
 
 LOG_AREA("hooks");

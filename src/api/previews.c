@@ -2,7 +2,6 @@
 /*
  * Previews and sessions: from a request to the registry's operation, and back.
  */
-#include <errno.h>
 #include <string.h>
 
 #include "api/api_priv.h"

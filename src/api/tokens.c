@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "api/api_priv.h"
-#include "base/mem.h"
 #include "base/parse.h"
 
 struct token_params {

@@ -8,7 +8,6 @@
  */
 #include "base/json.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <math.h>
@@ -16,7 +15,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/ids.h"
 #include "base/mem.h"
 #include "base/parse.h"
 #include "base/strbuf.h"

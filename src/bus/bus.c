@@ -9,8 +9,6 @@
 #include "bus/bus.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <inttypes.h>
 #include <string.h>
 #include <uthash.h>
 #include <utlist.h>

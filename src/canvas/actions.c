@@ -6,7 +6,6 @@
 #include <ctype.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "canvas/canvas_priv.h"
 
 #define NODE_TEXT_MAX 4096

@@ -5,7 +5,6 @@
  */
 #include <string.h>
 
-#include "base/mem.h"
 #include "config/option.h"
 #include "config/settings.h"
 #include "config/settings_priv.h"

@@ -3,7 +3,6 @@
  * Attaches a running server to the session: prints the address that its viewers use.
  */
 #include "base/json.h"
-#include "base/mem.h"
 #include "base/parse.h"
 #include "ctl/commands.h"
 #include "ctl/ctl.h"

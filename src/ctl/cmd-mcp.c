@@ -10,10 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/ids.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "base/parse.h"
 #include "ctl/bridge.h"
 #include "ctl/commands.h"
 #include "ctl/ctl.h"

@@ -5,8 +5,6 @@
 #include <stdio.h>
 
 #include "base/json.h"
-#include "base/mem.h"
-#include "base/parse.h"
 #include "ctl/commands.h"
 #include "ctl/ctl.h"
 #include "ctl/output.h"

@@ -2,10 +2,8 @@
 /*
  * A new token for a published page: links that were given out before stop working.
  */
-#include <stdio.h>
 
 #include "base/json.h"
-#include "base/mem.h"
 #include "ctl/commands.h"
 #include "ctl/ctl.h"
 #include "ctl/output.h"

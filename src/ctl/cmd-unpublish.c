@@ -5,7 +5,6 @@
 #include <stdio.h>
 
 #include "base/json.h"
-#include "base/mem.h"
 #include "ctl/commands.h"
 #include "ctl/ctl.h"
 #include "ctl/output.h"

@@ -7,7 +7,6 @@
 
 #include <curl/curl.h>
 #include <dirent.h>
-#include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>

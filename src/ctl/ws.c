@@ -4,7 +4,6 @@
  */
 #include "ctl/ws.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>

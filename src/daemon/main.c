@@ -10,7 +10,6 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/parse.h"
 #include "daemon/daemon.h"
 
 LOG_AREA("daemon");

@@ -15,7 +15,6 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/strbuf.h"
 #include "http/parse.h"
 #include "http/static_priv.h"
 #include "http/url.h"

@@ -3,10 +3,8 @@
  * A call on its way to its answer: JSON, or a stream of events once there is something to tell
  * before it.
  */
-#include <errno.h>
 #include <stdarg.h>
 #include <string.h>
-#include <strings.h>
 #include <utlist.h>
 
 #include "base/mem.h"

@@ -4,7 +4,6 @@
  */
 #include <string.h>
 
-#include "base/mem.h"
 #include "mcp/server_priv.h"
 
 #define LISTS_TTL_MS 300000 /* of what is the same until the daemon is another */

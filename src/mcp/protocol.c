@@ -4,7 +4,6 @@
  */
 #include "mcp/protocol.h"
 
-#include <errno.h>
 #include <openssl/evp.h>
 #include <string.h>
 

@@ -6,7 +6,6 @@
  * second.  A call that is over before its build (cancelled, or its client gone) ends the build,
  * even where the store has not said yet which one that is.
  */
-#include <errno.h>
 #include <string.h>
 #include <utlist.h>
 

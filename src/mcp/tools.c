@@ -2,7 +2,6 @@
 /*
  * The tools: from a call to the registry's operation, and back.
  */
-#include <errno.h>
 #include <string.h>
 
 #include "base/mem.h"

@@ -9,7 +9,6 @@
  */
 #include "net/connectproxy.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>

@@ -6,7 +6,6 @@
 #include "net/connectrules.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <netinet/in.h>
 #include <openssl/evp.h>
 #include <string.h>

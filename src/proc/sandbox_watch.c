@@ -17,7 +17,6 @@
 #include <sys/stat.h>
 #include <uthash.h>
 
-#include "base/files.h"
 #include "base/mem.h"
 #include "base/parse.h"
 

@@ -17,7 +17,6 @@
 
 #include <linux/sched.h>
 #include <seccomp.h>
-#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>

@@ -13,8 +13,6 @@
 #include "publish/rewrite.h"
 
 #include <ctype.h>
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 

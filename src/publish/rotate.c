@@ -4,7 +4,6 @@
  * address is made anew for the new one: a release of its own, which becomes current together with
  * the token.
  */
-#include <errno.h>
 #include <string.h>
 
 #include "base/log.h"

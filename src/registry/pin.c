@@ -3,7 +3,6 @@
  * Pin and unpin: what must stay is never reaped, also after a restart of the daemon.
  */
 #include "base/log.h"
-#include "base/mem.h"
 #include "registry/registry_priv.h"
 
 LOG_AREA("registry");

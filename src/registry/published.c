@@ -4,7 +4,6 @@
  * nothing is probed, watched or reaped.  A published one's place is held while the page is switched
  * on disk, so that a page that went on the air is never refused by a limit afterwards.
  */
-#include <errno.h>
 #include <string.h>
 
 #include "base/mem.h"

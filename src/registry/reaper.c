@@ -11,7 +11,6 @@
 #include <utlist.h>
 
 #include "base/log.h"
-#include "base/mem.h"
 #include "base/metrics.h"
 #include "registry/registry_priv.h"
 

@@ -6,7 +6,6 @@
 
 #include "auth/logins.h"
 #include "base/ids.h"
-#include "base/mem.h"
 #include "registry/registry_priv.h"
 
 /* Where its server is, which a page of files doesn't have. */

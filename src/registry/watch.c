@@ -6,7 +6,6 @@
  *
  * Nothing here runs while nothing is attached.
  */
-#include <errno.h>
 #include <string.h>
 #include <utlist.h>
 

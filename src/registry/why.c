@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/strbuf.h"
 #include "registry/registry_priv.h"
 
 #define SOCKETS_MAX 100 /* shown; all are counted */

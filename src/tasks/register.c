@@ -5,10 +5,8 @@
  *
  * A session leader with process groups of jobs beneath it is somebody's shell, and no task.
  */
-#include <errno.h>
 #include <unistd.h>
 
-#include "base/mem.h"
 #include "tasks/tasks_priv.h"
 
 /* Whether it leads a session in which children of its own have process groups of theirs. */

@@ -5,7 +5,6 @@
  * The environment is clean: of the daemon's own it has what a login gives, and nothing that was
  * meant for the daemon.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>

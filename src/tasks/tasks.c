@@ -2,13 +2,11 @@
 /*
  * All tasks: loaded at start, found again where they still run, shown, and forgotten in time.
  */
-#include <errno.h>
 #include <string.h>
 #include <utlist.h>
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/metrics.h"
 #include "tasks/tasks_priv.h"
 
 LOG_AREA("tasks");

@@ -3,7 +3,6 @@
  * How the end of a task is seen: its first process ends, and then it is looked for what that one
  * left behind, until nothing is there any more.
  */
-#include <errno.h>
 
 #include "base/log.h"
 #include "base/mem.h"
