@@ -148,6 +148,8 @@ bool guard_lists_origin(const struct api *api, const char *origin);
 char *guard_client(const struct api *api, const struct http_request *req);
 
 /* reply.c: each ends the call. */
+/* Before the reply: where what it is about is from now on, in the session of the path. */
+void api_location(struct call *call, const char *collection, const char *name);
 void api_reply_json(struct call *call, int status, cJSON *document_consume);
 void api_reply_text(struct call *call, int status, const char *content_type, const char *text);
 void api_reply_fault(struct call *call, const struct fault *fault);

@@ -43,13 +43,8 @@ static void on_attached(int result, struct registry_result *value, struct fault 
 {
 	struct call *call = arg;
 
-	if (result >= 0) {
-		scoped(freep) char *location = xasprintf(
-			"/api/apps/%s/sessions/%s/previews/%s", call_param(call, "app_id"),
-			call_param(call, "session_id"), json_string(value->value, "name"));
-
-		http_response_header(call->req, "Location", location);
-	}
+	if (result >= 0)
+		api_location(call, "previews", json_string(value->value, "name"));
 	on_done(result, value, fault, arg);
 }
 

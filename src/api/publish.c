@@ -16,13 +16,11 @@ struct name_params {
 	char *name;
 };
 
-#define NAME_FIELD                                                                         \
-	{                                                                                  \
-		"name", JSON_NAME, offsetof(struct name_params, name),                     \
-			.help = "Of what is published; \"published\" where none is given." \
-	}
-
-const struct json_field rotate_fields[] = { NAME_FIELD, JSON_FIELDS_END };
+const struct json_field rotate_fields[] = {
+	{ "name", JSON_NAME, offsetof(struct name_params, name),
+	  .help = "Of what is published; \"published\" where none is given." },
+	JSON_FIELDS_END,
+};
 
 struct activate_params {
 	char *name;
@@ -89,15 +87,12 @@ static void on_answer(int result, cJSON *value, struct fault *fault, void *arg)
 static void on_accepted(int result, cJSON *value, struct fault *fault, void *arg)
 {
 	struct call *call = arg;
-	scoped(freep) char *location = NULL;
 
 	if (result < 0) {
 		api_reply_fault(call, fault);
 		return;
 	}
-	location = xasprintf("/api/apps/%s/sessions/%s/builds/%s", call_param(call, "app_id"),
-			     call_param(call, "session_id"), json_string(value, "build_id"));
-	http_response_header(call->req, "Location", location);
+	api_location(call, "builds", json_string(value, "build_id"));
 	api_reply_json(call, 202, cJSON_Duplicate(value, true));
 }
 
@@ -117,16 +112,23 @@ void route_publish(struct call *call)
 	begun_or_refused(call, &fault);
 }
 
+/* The answer of a read. */
+static void answer(struct call *call, int result, cJSON *document, const struct fault *fault)
+{
+	if (result < 0)
+		api_reply_fault(call, fault);
+	else
+		api_reply_json(call, 200, document);
+}
+
 void route_build_list(struct call *call)
 {
 	scoped(fault_done) struct fault fault = { 0 };
 	struct session_ref ref = call_session(call);
 	cJSON *j = NULL;
+	int r = publisher_builds(call->api->deps.publisher, call->principal, &ref, &j, &fault);
 
-	if (publisher_builds(call->api->deps.publisher, call->principal, &ref, &j, &fault) < 0)
-		api_reply_fault(call, &fault);
-	else
-		api_reply_json(call, 200, j);
+	answer(call, r, j, &fault);
 }
 
 void route_build_get(struct call *call)
@@ -134,12 +136,10 @@ void route_build_get(struct call *call)
 	scoped(fault_done) struct fault fault = { 0 };
 	struct session_ref ref = call_session(call);
 	cJSON *j = NULL;
+	int r = publisher_build_get(call->api->deps.publisher, call->principal, &ref,
+				    call_param(call, "build_id"), &j, &fault);
 
-	if (publisher_build_get(call->api->deps.publisher, call->principal, &ref,
-				call_param(call, "build_id"), &j, &fault) < 0)
-		api_reply_fault(call, &fault);
-	else
-		api_reply_json(call, 200, j);
+	answer(call, r, j, &fault);
 }
 
 void route_build_cancel(struct call *call)
@@ -179,16 +179,30 @@ void route_build_log(struct call *call)
 /*
  * Releases.
  */
-void route_release_list(struct call *call)
+typedef struct publisher_op *by_name_fn(struct publisher *p, struct principal *principal,
+					const struct session_ref *ref, const char *name,
+					publisher_done_fn *done, void *arg, struct fault *reterr);
+
+static void begin_by_name(struct call *call, by_name_fn *begin)
 {
 	scoped(fault_done) struct fault fault = { 0 };
 	struct session_ref ref = call_session(call);
 	scoped(freep) char *name = call_name(call, &fault);
 
 	if (name)
-		call->publisher_op = publisher_releases(call->api->deps.publisher, call->principal,
-							&ref, name, on_answer, call, &fault);
+		call->publisher_op = begin(call->api->deps.publisher, call->principal, &ref, name,
+					   on_answer, call, &fault);
 	begun_or_refused(call, &fault);
+}
+
+void route_release_list(struct call *call)
+{
+	begin_by_name(call, publisher_releases);
+}
+
+void route_unpublish(struct call *call)
+{
+	begin_by_name(call, publisher_unpublish);
 }
 
 static void activate_params_done(struct activate_params *p)
@@ -208,18 +222,6 @@ void route_release_activate(struct call *call)
 			publisher_activate(call->api->deps.publisher, call->principal, &ref,
 					   params.name, call_param(call, "release_id"),
 					   params.expected_current, on_answer, call, &fault);
-	begun_or_refused(call, &fault);
-}
-
-void route_unpublish(struct call *call)
-{
-	scoped(fault_done) struct fault fault = { 0 };
-	struct session_ref ref = call_session(call);
-	scoped(freep) char *name = call_name(call, &fault);
-
-	if (name)
-		call->publisher_op = publisher_unpublish(call->api->deps.publisher, call->principal,
-							 &ref, name, on_answer, call, &fault);
 	begun_or_refused(call, &fault);
 }
 

@@ -83,6 +83,15 @@ void api_reply_text(struct call *call, int status, const char *content_type, con
 	call_free(call);
 }
 
+void api_location(struct call *call, const char *collection, const char *name)
+{
+	scoped(freep) char *location =
+		xasprintf("/api/apps/%s/sessions/%s/%s/%s", call_param(call, "app_id"),
+			  call_param(call, "session_id"), collection, name);
+
+	http_response_header(call->req, "Location", location);
+}
+
 void api_reply_json(struct call *call, int status, cJSON *document_consume)
 {
 	scoped(json_freep) cJSON *document = document_consume;

@@ -14,15 +14,12 @@
 static void on_added(int result, cJSON *value, struct fault *fault, void *arg)
 {
 	struct call *call = arg;
-	scoped(freep) char *location = NULL;
 
 	if (result < 0) {
 		api_reply_fault(call, fault);
 		return;
 	}
-	location = xasprintf("/api/apps/%s/sessions/%s/tasks/%s", call_param(call, "app_id"),
-			     call_param(call, "session_id"), json_string(value, "task_id"));
-	http_response_header(call->req, "Location", location);
+	api_location(call, "tasks", json_string(value, "task_id"));
 	api_reply_json(call, 201, cJSON_Duplicate(value, true));
 }
 

@@ -226,8 +226,7 @@ static void errand_start(struct bridge *b, struct errand *e)
 {
 	const struct bridged *m = e->message;
 	const char *claimed = bridged_claimed_session(m);
-
-	bool is_call = m->kind == BRIDGED_REQUEST && strcmp(m->method, "tools/call") == 0;
+	const bool is_call = m->kind == BRIDGED_REQUEST && strcmp(m->method, "tools/call") == 0;
 
 	if (is_call)
 		b->settings.on_call(claimed ? claimed : b->settings.session, b->settings.arg);

@@ -327,7 +327,6 @@ static void connect_next(struct connection *c)
 		bufferevent_free(STEAL(server->bev));
 	while (c->next < c->found.n) {
 		const size_t i = c->next++;
-
 		int r;
 
 		server->bev = end_new(c, -1);

@@ -338,7 +338,8 @@ test("a daemon that is killed leaves no build running", needs_sandbox, async (t)
 	const d = await start(t);
 	const marker = `previewd-marker-${process.pid}-${Date.now()}`;
 	const dir = write_files(temp_dir(t), project(`console.log("begun"); require("child_process").spawn("sleep", ["1000"], { detached: true, argv0: "${marker}" }); setInterval(() => {}, 1000);`));
-	const { json } = await d.local.post(`${B}/publish`, { workdir: dir });
+	const { status, headers, json } = await d.local.post(`${B}/publish`, { workdir: dir });
+	assert.deepEqual([status, headers.location], [202, `${B}/builds/${json.build_id}`]);
 	const running = () => fs.readdirSync("/proc").filter((pid) => /^\d+$/.test(pid) && (() => {
 		try {
 			return fs.readFileSync(`/proc/${pid}/cmdline`, "latin1").includes(marker);

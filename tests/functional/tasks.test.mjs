@@ -18,6 +18,7 @@ const tasks = (session) => `${base(session)}/tasks`;
 async function begin(t, api, session, body) {
 	const answer = await api.post(tasks(session), body);
 	assert.equal(answer.status, 201, answer.text);
+	assert.equal(answer.headers.location, `${tasks(session)}/${answer.json.task_id}`);
 	defer(t, async () => {
 		if (is_alive(answer.json.pid) && answer.json.kind === "started") await api.del(`${tasks(session)}/${answer.json.task_id}`);
 	});
