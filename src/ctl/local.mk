@@ -6,7 +6,8 @@ libpreviewd_a_SOURCES += \
 	%reldir%/bridged.c %reldir%/bridged.h \
 	%reldir%/client.c %reldir%/client.h %reldir%/client_priv.h \
 	%reldir%/cmd-attach.c \
-	%reldir%/cmd-completion.c \
+	%reldir%/cmd-completion.c %reldir%/completion.h \
+	%reldir%/completion_bash.c %reldir%/completion_fish.c %reldir%/completion_zsh.c \
 	%reldir%/cmd-config.c \
 	%reldir%/cmd-detach.c \
 	%reldir%/cmd-health.c \
