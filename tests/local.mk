@@ -22,3 +22,6 @@ include tests/agents/local.mk
 include tests/functional/local.mk
 include tests/bench/local.mk
 include tests/faults/local.mk
+
+# What the tests in node need, by `npm ci` in this folder.
+EXTRA_DIST += %reldir%/package-lock.json %reldir%/package.json

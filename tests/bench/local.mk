@@ -25,3 +25,6 @@ bench-clean:
 	rm -rf %reldir%/node_modules %reldir%/run
 clean-local: bench-clean
 .PHONY: bench bench-clean
+
+# By hand; its head says how.
+EXTRA_DIST += %reldir%/activity.mjs
