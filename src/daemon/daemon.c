@@ -30,6 +30,7 @@
 #include "net/sockdiag.h"
 #include "proc/cgroup.h"
 #include "proc/reaper.h"
+#include "proc/spawn.h"
 #include "publish/bundles.h"
 #include "publish/publisher.h"
 #include "registry/registry.h"
@@ -561,6 +562,7 @@ int daemon_new(const struct settings_sources *sources, struct settings *settings
 	d->sources = sources;
 	d->settings = settings_consume;
 	d->state_dirfd = d->lockfd = -1;
+	child_surroundings_keep();
 	umask(0077);
 	if (geteuid() == 0)
 		log_warning("running as root, and would rather not: a user's own daemon "

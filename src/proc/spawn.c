@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -170,6 +171,19 @@ static char **candidates_of(const struct spawn_request *request)
 	return list;
 }
 
+static struct {
+	bool are_kept;
+	mode_t umask;
+	struct rlimit files;
+} surroundings;
+
+void child_surroundings_keep(void)
+{
+	surroundings.umask = umask(0);
+	umask(surroundings.umask);
+	surroundings.are_kept = getrlimit(RLIMIT_NOFILE, &surroundings.files) == 0;
+}
+
 /* ---- In the child: nothing but system calls. ---- */
 
 /* By the system call: the C library keeps two signals to itself, and an ancestor of ours may have
@@ -246,6 +260,10 @@ static void child_main(struct plan *plan)
 		fail_child(plan, AT_SETUP, -r);
 	/* All of ours are close-on-exec at birth; this is for what a library or our parent left. */
 	(void)syscall(SYS_close_range, STDERR_FILENO + 1 + n_fds, ~0U, CLOSE_RANGE_CLOEXEC);
+	if (surroundings.are_kept) {
+		umask(surroundings.umask);
+		setrlimit(RLIMIT_NOFILE, &surroundings.files);
+	}
 	if (plan->request->cwd && chdir(plan->request->cwd) < 0)
 		fail_child(plan, AT_CWD, errno);
 	fail_child(plan, AT_COMMAND, exec_candidates(plan));

@@ -30,6 +30,13 @@ struct spawn_request {
 	size_t n_fds;
 };
 
+/*
+ * The umask and the limit of descriptors as they are now: each child is born with these, whatever
+ * this process takes for itself afterwards.  A server started here makes its files as one started
+ * in a terminal, and select(2) in it meets no descriptor that it can't hold.
+ */
+void child_surroundings_keep(void);
+
 struct child_ops {
 	/* A piece of stdout and stderr, merged, as it comes; borrowed. */
 	void (*on_output)(struct child *c, const char *bytes, size_t len, void *arg);

@@ -5,6 +5,7 @@
 
 #include "base/strbuf.h"
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 struct world {
@@ -409,6 +410,30 @@ static void descriptors_it_is_given_have_the_numbers_after_its_three(void **stat
 	world_done(&w);
 }
 
+static void its_umask_and_limits_are_those_we_were_started_with(void **state)
+{
+	scoped(freep) char *expected = NULL;
+	struct rlimit files, ours;
+	mode_t mask = umask(0027);
+	struct world w;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+	child_surroundings_keep();
+	umask(0077);
+	ours = (struct rlimit){ .rlim_cur = files.rlim_cur - 1, .rlim_max = files.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &ours), 0);
+
+	world_init(&w);
+	spawn_shell(&w, "umask; ulimit -S -n");
+	run(&w);
+	expected = xasprintf("0027\n%llu\n", (unsigned long long)files.rlim_cur);
+	assert_string_equal(strbuf_str(&w.output), expected);
+	world_done(&w);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
+	umask(mask);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -425,6 +450,7 @@ int main(int argc, char **argv)
 		proc_test(its_end_is_told_while_another_holds_its_output),
 		proc_test(it_may_be_freed_inside_its_callbacks),
 		proc_test(one_that_was_let_go_lives_and_is_reaped_at_its_end),
+		proc_test(its_umask_and_limits_are_those_we_were_started_with),
 	};
 
 	helper_main(argc, argv);
