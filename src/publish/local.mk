@@ -22,6 +22,7 @@ libpreviewd_a_SOURCES += \
 	%reldir%/refreshing.c \
 	%reldir%/release.c %reldir%/release.h \
 	%reldir%/remake.c \
+	%reldir%/rebase.c %reldir%/rebase.h \
 	%reldir%/rewrite.c %reldir%/rewrite.h \
 	%reldir%/rotate.c \
 	%reldir%/routers.c %reldir%/routers.h \

@@ -22,6 +22,7 @@
 #include "publish/beneath.h"
 #include "publish/compress.h"
 #include "publish/output_priv.h"
+#include "publish/rebase.h"
 #include "publish/rewrite.h"
 
 /* Text up to here is held in memory; past it, it is copied as it is. */
@@ -263,28 +264,11 @@ static int read_text(const struct taking *t, const struct output_file *f, int in
 	return 0;
 }
 
-/* `what` gives way to `by`; the value is how often. */
-static size_t replace(const char *text, size_t len, const char *what, const char *by,
-		      struct strbuf *ret)
-{
-	const size_t what_len = strlen(what);
-	size_t n = 0;
-
-	for (const char *at; (at = memmem(text, len, what, what_len)); n++) {
-		strbuf_add(ret, text, (size_t)(at - text));
-		strbuf_puts(ret, by);
-		len -= (size_t)(at - text) + what_len;
-		text = at + what_len;
-	}
-	strbuf_add(ret, text, len);
-	return n;
-}
-
 /* A text made for another base. */
 static bool rebase(struct taking *t, const struct output_file *f, const char *text,
 		   struct strbuf *ret)
 {
-	if (replace(text, f->size, t->request->rebase_from, t->request->base, ret) == 0 ||
+	if (rebase_text(text, f->size, t->request->rebase_from, t->request->base, ret) == 0 ||
 	    ret->error < 0)
 		return false;
 	t->report->n_rewritten++;

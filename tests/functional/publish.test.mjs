@@ -211,6 +211,22 @@ test("an unlisted page is found by its token alone, and by a new one after it wa
 	assert.equal(await text_of(d, json.url), "one");
 });
 
+test("an address that a build wrote into its data is another when the token is", async (t) => {
+	const dir = write_files(temp_dir(t), site("one"));
+	const d = await start(t, { settings: { "publish.visibility": "unlisted" } });
+	const { url } = await publish(d, "s", { workdir: dir });
+	// As those write it that put data into pages: for JSON, for scripts, for queries.
+	const data = (at) => {
+		const json = at.replaceAll("/", "\\/");
+		return [at, json, JSON.stringify(json).slice(1, -1), at.replaceAll("/", "\\u002f"), encodeURIComponent(at), at.replaceAll("/", "&#x2F;")].join("\n");
+	};
+	write_files(dir, { "data.txt": data(url), "data.json": JSON.stringify(data(url)) });
+	await publish(d, "s", { workdir: dir });
+	const { json: rotated } = await d.local.post(`${B}/published/rotate`, {});
+	assert.equal((await d.anonymous.get(`${rotated.url}data.json`)).text, JSON.stringify(data(rotated.url)));
+	assert.equal((await d.anonymous.get(`${rotated.url}data.txt`)).text, data(rotated.url));
+});
+
 test("a release from before the token was rotated comes back for the address of today", async (t) => {
 	const dir = write_files(temp_dir(t), site("one"));
 	const d = await start(t, { settings: { "publish.visibility": "unlisted" } });

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "publish/rebase.h"
 #include "publish/rewrite.h"
 
 #define B "/p/x/" /* "/p/x" is put before what is moved: written @ in the rows */
@@ -223,6 +224,56 @@ static void integrity_is_seen(void **state)
 	assert_false(rewrite_has_integrity(without, strlen(without)));
 }
 
+#define OLD "/api/apps/shop/sessions/a%40b/published/~0ld/"
+#define NEW "/api/apps/shop/sessions/a%40b/published/~n3w/"
+
+/* clang-format off */
+static const struct {
+	const char *text, *moved; /* NULL: as it was */
+} addresses[] = {
+	{ OLD, NEW },
+	{ "href=\"" OLD "a.js\" src='" OLD "'", "href=\"" NEW "a.js\" src='" NEW "'" },
+	{ "https://h" OLD "?x", "https://h" NEW "?x" },
+	/* In JSON and JavaScript, and in strings of such. */
+	{ "\"\\/api\\/apps\\/shop\\/sessions\\/a%40b\\/published\\/~0ld\\/x\"",
+	  "\"\\/api\\/apps\\/shop\\/sessions\\/a%40b\\/published\\/~n3w\\/x\"" },
+	{ "\\\\\\/api\\\\\\/apps\\\\\\/shop\\\\\\/sessions\\\\\\/a%40b\\\\\\/published\\\\\\/~0ld\\\\\\/",
+	  "\\\\\\/api\\\\\\/apps\\\\\\/shop\\\\\\/sessions\\\\\\/a%40b\\\\\\/published\\\\\\/~n3w\\\\\\/" },
+	{ "\\u002fapi\\u002fapps\\u002Fshop\\u002fsessions\\u002fa%40b\\u002fpublished\\u002f~0ld\\u002f",
+	  "\\u002fapi\\u002fapps\\u002Fshop\\u002fsessions\\u002fa%40b\\u002fpublished\\u002f~n3w\\u002f" },
+	{ "\\\\u002Fapi\\\\u002Fapps\\\\u002Fshop\\\\u002Fsessions\\\\u002Fa%40b\\\\u002Fpublished\\\\u002F\\\\u007e0ld\\\\u002F",
+	  "\\\\u002Fapi\\\\u002Fapps\\\\u002Fshop\\\\u002Fsessions\\\\u002Fa%40b\\\\u002Fpublished\\\\u002F\\\\u007en3w\\\\u002F" },
+	{ "\\x2fapi\\x2fapps\\x2fshop\\x2fsessions\\x2fa%40b\\x2fpublished\\x2f~0ld\\x2f",
+	  "\\x2fapi\\x2fapps\\x2fshop\\x2fsessions\\x2fa%40b\\x2fpublished\\x2f~n3w\\x2f" },
+	/* In a query, once and twice. */
+	{ "?to=%2Fapi%2fapps%2Fshop%2Fsessions%2Fa%2540b%2Fpublished%2F%7E0ld%2F&",
+	  "?to=%2Fapi%2fapps%2Fshop%2Fsessions%2Fa%2540b%2Fpublished%2F%7En3w%2F&" },
+	{ "%252Fapi%252Fapps%252Fshop%252Fsessions%252Fa%252540b%252Fpublished%252F~0ld%252F",
+	  "%252Fapi%252Fapps%252Fshop%252Fsessions%252Fa%252540b%252Fpublished%252F~n3w%252F" },
+	/* In HTML. */
+	{ "\"&#x2F;api&#x2f;apps&#47;shop&#x2F;sessions&#x2F;a%40b&#x2F;published&#x2F;~0ld&#x2F;\"",
+	  "\"&#x2F;api&#x2f;apps&#47;shop&#x2F;sessions&#x2F;a%40b&#x2F;published&#x2F;~n3w&#x2F;\"" },
+	/* A backslash of its own before it, and what is nearly it. */
+	{ "'\\\\" OLD "'", "'\\\\" NEW "'" },
+	{ "/api/apps/shop/sessions/a%40b/published/~0ld", NULL }, { "/api/apps/shop/sessions/a@b/published/~0ld/", NULL },
+	{ "\\\\\\\\\\\\\\\\\\\\", NULL }, { "\\u002", NULL }, { "%2", NULL }, { "%25", NULL }, { "&#x2F", NULL }, { "&#", NULL }, { "&#x;", NULL }, { "", NULL },
+};
+/* clang-format on */
+
+static void an_address_is_another_however_it_is_written(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(addresses); i++) {
+		scoped(strbuf_done) struct strbuf out = strbuf_init(STRBUF_UNLIMITED);
+		const char *text = addresses[i].text, *moved = addresses[i].moved;
+		size_t n = rebase_text(text, strlen(text), OLD, NEW, &out);
+
+		if (strcmp(strbuf_str(&out), moved ? moved : text) != 0)
+			fail_msg("%s: %s", text, strbuf_str(&out));
+		assert_int_equal(n > 0, moved != NULL);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -231,6 +282,7 @@ int main(void)
 		cmocka_unit_test(text_that_grows_too_far_is_said_so),
 		cmocka_unit_test(what_a_page_asks_for_outside_is_found),
 		cmocka_unit_test(integrity_is_seen),
+		cmocka_unit_test(an_address_is_another_however_it_is_written),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
