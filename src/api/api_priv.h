@@ -40,6 +40,7 @@ extern const size_t n_routes;
 extern const struct json_field token_fields[];
 extern const struct json_field code_fields[];
 extern const struct json_field exchange_fields[];
+extern const struct json_field link_fields[];
 extern const struct json_field activate_fields[];
 extern const struct json_field rotate_fields[];
 

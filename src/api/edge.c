@@ -16,6 +16,7 @@
 #include "base/metrics.h"
 #include "base/parse.h"
 #include "http/url.h"
+#include "registry/url.h"
 
 #define VERIFY_PATH "/edge/verify"
 #define OPEN_PATH   "/.previewd/open"
@@ -115,12 +116,20 @@ static bool asks_to_open(const struct asked *q)
 	       strchr("?", target[strlen(OPEN_PATH)]);
 }
 
-static void set_cookie(const struct call *call, const struct asked *q)
+/* No longer than what the link's maker showed is good. */
+static usec_t cookie_end(const struct call *call, const struct code_info *info, usec_t now)
 {
-	unsigned seconds = (unsigned)(call->api->settings->edge_cookie_ttl / USEC_PER_SEC);
-	usec_t expires_at = clock_realtime() + call->api->settings->edge_cookie_ttl;
+	const usec_t end = now + call->api->settings->edge_cookie_ttl;
+
+	return info->maker_until && info->maker_until < end ? info->maker_until : end;
+}
+
+static void set_cookie(const struct call *call, const struct asked *q, const struct code_info *info)
+{
+	const usec_t now = clock_realtime(), end = cookie_end(call, info, now);
+	unsigned seconds = end > now ? (unsigned)((end - now) / USEC_PER_SEC) : 0;
 	scoped(secret_freep) char *pass =
-		auth_edge_pass_new(call->api->deps.auth, q->label, expires_at);
+		auth_edge_pass_new(call->api->deps.auth, q->label, info->token_id, end);
 	scoped(secret_freep) char *field = NULL;
 
 	/* In a frame of the app's pages it is a third party's cookie, which wants both of the last
@@ -132,9 +141,10 @@ static void set_cookie(const struct call *call, const struct asked *q)
 }
 
 /* Where the link leads: never anywhere that the request itself says. */
-static void redirect(const struct call *call, const struct asked *q)
+static void redirect(const struct call *call, const struct asked *q, const struct code_info *info)
 {
-	const char *path = registry_edge_path(call->api->deps.registry, q->label);
+	const char *path =
+		info->path ? info->path : registry_edge_path(call->api->deps.registry, q->label);
 	scoped(freep) char *location =
 		xasprintf("%s://%s%s", q->scheme, q->host, path && *path ? path : "/");
 
@@ -164,8 +174,8 @@ static int verify(struct call *call, struct fault *reterr)
 			return fault_set(reterr, FAULT_CODE_INVALID,
 					 "this link was opened already or has expired; ask for "
 					 "a new one");
-		set_cookie(call, &q);
-		redirect(call, &q);
+		set_cookie(call, &q, &info);
+		redirect(call, &q, &info);
 		return 302;
 	}
 
@@ -210,11 +220,38 @@ void route_edge_verify(struct call *call)
 /*
  * Links
  */
+struct link_params {
+	char *path;
+};
+
+const struct json_field link_fields[] = {
+	/* clang-format off */
+	{ "path", JSON_STRING, offsetof(struct link_params, path), .max = 512,
+	  .help = "Where in the preview it leads, through the edge; the attached path where it isn't said." },
+	JSON_FIELDS_END,
+	/* clang-format on */
+};
+
+static void link_params_done(struct link_params *p)
+{
+	json_fields_done(link_fields, p);
+}
+
+static int read_link(const struct call *call, struct link_params *ret, struct fault *reterr)
+{
+	int r = json_read(call->body, link_fields, ret, reterr);
+
+	if (r >= 0 && ret->path && !url_path_is_valid(ret->path))
+		return fault_field(reterr, "path",
+				   "must begin with / and be of what a URL may have");
+	return r;
+}
 
 /* Through the edge where it has one and doesn't let everybody through, else as it stands. */
 static int make_link(struct call *call, cJSON **ret, struct fault *reterr)
 {
 	struct session_ref ref = call_session(call);
+	scoped(link_params_done) struct link_params params = { 0 };
 	scoped(code_info_done) struct code_info info = { 0 };
 	scoped(secret_freep) char *code = NULL, *url = NULL;
 	scoped(freep) char *origin = NULL;
@@ -222,9 +259,11 @@ static int make_link(struct call *call, cJSON **ret, struct fault *reterr)
 	struct edge_place place = { 0 };
 	const char *user_id;
 	bool once;
-	int r = registry_edge_place(api->deps.registry, call->principal, &ref,
-				    call_param(call, "name"), &place, reterr);
+	int r = read_link(call, &params, reterr);
 
+	if (r >= 0)
+		r = registry_edge_place(api->deps.registry, call->principal, &ref,
+					call_param(call, "name"), &place, reterr);
 	origin = place.origin;
 	if (r >= 0)
 		r = registry_session_owner(api->deps.registry, call->principal, &ref, &user_id,
@@ -238,14 +277,20 @@ static int make_link(struct call *call, cJSON **ret, struct fault *reterr)
 		info.session_id = xstrdup(ref.session_id);
 		info.user_id = xstrdup(user_id);
 		info.label = xstrdup(place.label);
+		info.path = xstrdup_null(params.path);
 		info.ttl = api->settings->edge_link_ttl;
+		info.token_id = xstrdup_null(call->principal->token_id);
+		if (call->principal->expires_at != USEC_INFINITY)
+			info.maker_until = call->principal->expires_at;
 		r = auth_code_mint(api->deps.auth, &info, &code, reterr);
 		if (r < 0)
 			return r;
 		url = xasprintf("%s" OPEN_PATH "?code=%s", origin, code);
+	} else if (origin && params.path) {
+		url = xasprintf("%s%s", origin, params.path);
 	}
 	*ret = cJSON_CreateObject();
-	json_add_string(*ret, "url", once ? url : place.url);
+	json_add_string(*ret, "url", url ? url : place.url);
 	cJSON_AddBoolToObject(*ret, "once", once);
 	json_add_time(*ret, "expires_at", info.expires_at);
 	return 0;

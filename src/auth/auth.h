@@ -144,11 +144,15 @@ struct code_info {
 	char *user_id;
 	char *name;  /* of the preview to show, or NULL */
 	char *label; /* of the host at the edge that it opens, or NULL: the panel's */
+	char *path;  /* to lead to there, or NULL: the preview's own */
 	unsigned scopes;
 	usec_t ttl;   /* 0: auth.code_ttl */
 	bool has_uid; /* of a peer of the unix socket: the code is for a browser of the same */
 	uid_t uid;
 	usec_t expires_at; /* realtime */
+	/* Of what its maker showed: with the one or after the other the code is worth nothing. */
+	char *token_id;     /* a session token, or NULL */
+	usec_t maker_until; /* realtime; 0: for good */
 };
 
 void code_info_done(struct code_info *info);
@@ -170,9 +174,11 @@ int auth_code_take(struct auth *a, const char *code, const char *label, const ui
 /*
  * What a browser shows at the edge from then on: good for the host with that label alone, until
  * then (realtime), and for nothing else.  It is signed, not kept: it holds over restarts, and what
- * ends it early is the label's end.  The caller frees with secret_free().
+ * ends it early is the label's end, or that of the session token (or NULL) whose holder gave the
+ * link away.  The caller frees with secret_free().
  */
-char *auth_edge_pass_new(const struct auth *a, const char *label, usec_t expires_at);
+char *auth_edge_pass_new(const struct auth *a, const char *label, const char *token_id,
+			 usec_t expires_at);
 bool auth_edge_pass_is_valid(const struct auth *a, const char *label, const char *pass);
 
 /*

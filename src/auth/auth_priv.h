@@ -90,6 +90,9 @@ void tokens_done(struct auth *a);
 int tokens_check(struct auth *a, const char *bearer, const struct token **ret,
 		 struct fault *reterr) must_use;
 
+/* Whether that token would be accepted now. */
+bool token_is_live(const struct auth *a, const char *token_id);
+
 void edge_begin(struct auth *a);
 
 void codes_begin(struct auth *a);

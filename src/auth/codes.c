@@ -35,6 +35,8 @@ void code_info_done(struct code_info *info)
 	free(info->user_id);
 	free(info->name);
 	free(info->label);
+	free(info->path);
+	free(info->token_id);
 	*info = (struct code_info){ 0 };
 }
 
@@ -141,10 +143,13 @@ int auth_code_mint(struct auth *a, struct code_info *info, char **ret, struct fa
 		.user_id = xstrdup(info->user_id),
 		.name = xstrdup_null(info->name),
 		.label = xstrdup_null(info->label),
+		.path = xstrdup_null(info->path),
 		.scopes = info->scopes,
 		.has_uid = info->has_uid,
 		.uid = info->uid,
 		.expires_at = info->expires_at,
+		.token_id = xstrdup_null(info->token_id),
+		.maker_until = info->maker_until,
 	};
 	sha256_hex(text, strlen(text), c->hash);
 	HASH_ADD_STR(a->codes, hash, c);
@@ -160,6 +165,13 @@ static bool same_label(const char *a, const char *b)
 	return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
+/* It opens no more than its maker may still see. */
+static bool maker_is_good(const struct auth *a, const struct code_info *info)
+{
+	return (!info->token_id || token_is_live(a, info->token_id)) &&
+	       (!info->maker_until || clock_realtime() < info->maker_until);
+}
+
 int auth_code_take(struct auth *a, const char *code, const char *label, const uid_t *uid,
 		   struct code_info *ret, struct fault *reterr)
 {
@@ -170,7 +182,7 @@ int auth_code_take(struct auth *a, const char *code, const char *label, const ui
 	/* Found by its hash: how long that takes tells nothing of the code itself. */
 	sha256_hex(code, strlen(code), hash);
 	HASH_FIND_STR(a->codes, hash, c);
-	if (c && !same_label(c->info.label, label))
+	if (c && (!same_label(c->info.label, label) || !maker_is_good(a, &c->info)))
 		c = NULL;
 	if (c && c->info.has_uid && uid && *uid != c->info.uid) {
 		log_warning("session '%s': uid %u shows a one-time code that was made for uid %u",

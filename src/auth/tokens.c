@@ -332,6 +332,14 @@ int tokens_check(struct auth *a, const char *bearer, const struct token **ret, s
 	return 0;
 }
 
+bool token_is_live(const struct auth *a, const char *token_id)
+{
+	struct token *t;
+
+	HASH_FIND_STR(a->tokens, token_id, t);
+	return t && is_live(t, clock_realtime());
+}
+
 /*
  * Minting and revoking.
  */

@@ -4,10 +4,12 @@
 // real Caddy; and /edge/verify as any other proxy would ask it.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { createSecretKey } from "node:crypto";
 import fs from "node:fs";
 import https from "node:https";
 import path from "node:path";
 import test from "node:test";
+import { SignJWT } from "jose";
 import WebSocket from "ws";
 
 import { base, defer, free_port, have, previewctl, run, start, temp_dir, until } from "./harness.mjs";
@@ -204,7 +206,7 @@ test("the panel shows a private preview, in its frame and in a tab", { skip: no_
 	await until(() => !edge.running || fs.existsSync(path.join(dir, "pid")), "nginx has begun", 60_000);
 	assert.ok(edge.running, edge.stderr.text);
 
-	const panel = await Panel.open(t, d, { ignoreHTTPSErrors: true });
+	const panel = await Panel.open(t, d, { ignoreHTTPSErrors: true, permissions: ["clipboard-read", "clipboard-write"] });
 	await panel.go("s1");
 	await panel.inside("default").getByText("hello /start").waitFor();
 	await panel.inside("default").getByText("fetched").waitFor();
@@ -212,6 +214,43 @@ test("the panel shows a private preview, in its frame and in a tab", { skip: no_
 	await tab.getByText("hello /start").waitFor();
 	assert.doesNotMatch(tab.url(), /code=/);
 	panel.no_errors();
+
+	// What is copied opens it, where it is shown, for somebody else, once; and for as long as it may.
+	const guest = await (await panel.context.browser().newContext({ ignoreHTTPSErrors: true })).newPage();
+	guest.setDefaultTimeout(20_000);
+	const copied = async () => {
+		await panel.button("Copy link").click();
+		await panel.says(/One-time link copied: it opens once, within (10|9) min/);
+		return panel.page.evaluate(() => navigator.clipboard.readText());
+	};
+	const address = panel.locator("[aria-label='Path of the page']");
+	await address.fill("/cart?a=1#end");
+	await address.press("Enter");
+	await panel.inside("default").getByText("hello /cart?a=1").waitFor();
+	const link = await copied();
+	assert.match(link, /\/\.previewd\/open\?code=[0-9a-f]+#end$/);
+	await guest.goto(link);
+	await guest.getByText("hello /cart?a=1").waitFor();
+	assert.ok(guest.url().endsWith("/cart?a=1#end"), guest.url());
+	assert.equal((await guest.goto(link)).status(), 401);
+
+	// A link that was given out outlives the page that it was copied from, and not its token.
+	const { tokens } = (await d.admin.get(`${base("s1")}/tokens`)).json;
+	assert.equal(tokens.length, 1);
+	await panel.page.goto("about:blank");
+	const shown = guest.url().replace(/\/\.previewd.*/, "/late");
+	assert.equal((await guest.goto(shown)).status(), 200);
+	await d.admin.del(`${base("s1")}/tokens/${tokens[0].token_id}`);
+	assert.equal((await guest.goto(shown)).status(), 401);
+
+	// Without a link, what else there is, and that it is not the same.
+	await panel.go("s1");
+	await panel.inside("default").getByText("hello /start").waitFor();
+	await panel.page.route("**/previews/default/link", (route) => route.fulfill({ status: 429, contentType: "application/problem+json", body: JSON.stringify({ detail: "too many links" }) }));
+	panel.quiet = true;
+	await panel.button("Copy link").click();
+	await panel.says("Only the plain address was copied, which opens for who was let in before. Too many links.");
+	assert.match(await panel.page.evaluate(() => navigator.clipboard.readText()), /\.preview\.localhost:\d+\/start$/);
 });
 
 // As the proxies do.
@@ -288,6 +327,75 @@ test("without TLS the cookie is another; a link is the session's to give; links 
 	assert.equal((await plain({ cookie })).status, 403);
 	assert.notEqual((await d.admin.attach("s1", { port: 5173, health_check: false })).json.label, label);
 	assert.equal((await plain({ cookie })).status, 403);
+});
+
+test("a cookie is worth no more than what its link was made with", async (t) => {
+	const secret = "0123456789abcdef0123456789abcdef";
+	const key = path.join(temp_dir(t), "key");
+	fs.writeFileSync(key, secret, { mode: 0o600 });
+	const d = await start(t, {
+		settings: {
+			"server.trusted_proxies": "127.0.0.1", "preview.public_url_template": `https://{label}.${suffix}`,
+			"auth.jwt_algorithm": "HS256", "auth.jwt_key_file": key,
+		},
+	});
+	const app = await targets.http_server(t);
+	const { label } = (await d.admin.attach("s1", { port: app.port })).json;
+	const open = async (api, body) => {
+		const answer = await api.post(`${base("s1")}/previews/default/link`, body);
+		return { uri: answer.json.url?.replace(/^https:\/\/[^/]+/, ""), ...answer };
+	};
+	const exchange = ({ uri }) => asked(d, label, { uri, "x-forwarded-method": "GET" });
+	const passes = async (cookie) => (await asked(d, label, { cookie })).status === 200;
+	const token = async () => {
+		const { json } = await d.admin.post(`${base("s1")}/tokens`, { scopes: ["view"], ttl_seconds: 3600 });
+		return { ...json, api: d.api(json.token) };
+	};
+
+	// Of a session token: while it lives, and for no longer than it would.
+	const one = await token(), two = await token();
+	const opened = await exchange(await open(one.api));
+	assert.match(opened.headers["set-cookie"][0], /; Max-Age=3[56]\d\d;/);
+	const [ones, twos] = [cookie_of(opened), cookie_of(await exchange(await open(two.api)))];
+	const unopened = await open(one.api);
+	assert.ok((await passes(ones)) && (await passes(twos)));
+	await d.kill();
+	d.listen = `127.0.0.1:${d.port}`;
+	await d.start();
+	assert.ok((await passes(ones)) && (await passes(twos)), "as long as their tokens, a restart in between or not");
+	const again = await open(one.api);
+	await d.admin.del(`${base("s1")}/tokens/${one.token_id}`);
+	assert.equal(await passes(ones), false);
+	assert.equal((await exchange(again)).status, 401, "nor is what it gave away before");
+	assert.equal((await exchange(unopened)).status, 401, "codes end with the daemon");
+	assert.ok(await passes(twos));
+
+	// Of a JSON Web Token: until it expires.
+	const { user_id } = (await d.admin.get(base("s1"))).json;
+	const claims = new SignJWT({ sub: user_id, scope: "view" }).setProtectedHeader({ alg: "HS256" }).setExpirationTime("10m");
+	const jwt = await claims.sign(createSecretKey(Buffer.from(secret)));
+	const of_jwt = await exchange(await open(d.api(jwt)));
+	assert.ok(Number(/Max-Age=(\d+)/.exec(of_jwt.headers["set-cookie"][0])[1]) <= 660, "with the leeway");
+	assert.ok(await passes(cookie_of(of_jwt)));
+
+	// Of the operator's: until the session ends, and not again with the next of its name.
+	const mine = cookie_of(await exchange(await open(d.admin)));
+	assert.ok(await passes(mine));
+	const left = await open(d.admin);
+	await d.admin.del(base("s1"));
+	assert.deepEqual([await passes(mine), await passes(twos)], [false, false]);
+	const next = (await d.admin.attach("s1", { port: app.port })).json;
+	assert.notEqual(next.label, label);
+	assert.equal(await passes(mine), false);
+	assert.equal((await asked(d, next.label, { cookie: mine })).status, 401);
+	assert.equal((await exchange(left)).status, 401);
+
+	// Where it leads is said when it is made.
+	const to = await open(d.admin, { path: "/shop?a=b" });
+	const led = await asked(d, next.label, { uri: to.uri, "x-forwarded-method": "GET" });
+	assert.equal(led.headers.location, `https://${next.label}.${suffix}/shop?a=b`);
+	for (const path of ["shop", "/a b", "/\r\nx:y", `/${"a".repeat(600)}`, 7])
+		assert.equal((await open(d.admin, { path })).status, 422, path);
 });
 
 test("who is no trusted proxy is told nothing, and without an edge a link is the plain address", async (t) => {

@@ -220,11 +220,41 @@ static void a_code_is_for_its_own_host_alone(void **state)
 	assert_int_equal(take(f, panels), 0);
 }
 
+static void what_a_token_gave_away_is_worth_nothing_without_it(void **state)
+{
+	struct fixture *f = *state;
+	const usec_t end = now + 60 * USEC_PER_SEC;
+	scoped(code_info_done) struct code_info got = { 0 };
+	scoped(secret_freep) char *code = NULL, *late = NULL;
+	scoped(secret_freep) char *pass = auth_edge_pass_new(f->auth, "abc", "gone", end);
+	scoped(secret_freep) char *nobodys = auth_edge_pass_new(f->auth, "abc", NULL, end);
+	scoped(freep) char *forged = xasprintf("%.10s.%s", nobodys, strrchr(pass, '.') + 1);
+	struct code_info info = {
+		.app_id = (char *)"shop",
+		.session_id = (char *)"s1",
+		.user_id = (char *)"ann",
+		.label = (char *)"abc",
+		.token_id = (char *)"gone",
+	};
+
+	assert_false(auth_edge_pass_is_valid(f->auth, "abc", pass));
+	assert_true(auth_edge_pass_is_valid(f->auth, "abc", nobodys));
+	assert_false(auth_edge_pass_is_valid(f->auth, "abc", forged));
+	assert_int_equal(auth_code_mint(f->auth, &info, &code, NULL), 0);
+	assert_true(auth_code_take(f->auth, code, "abc", NULL, &got, NULL) < 0);
+
+	info.token_id = NULL;
+	info.maker_until = now + USEC_PER_SEC;
+	assert_int_equal(auth_code_mint(f->auth, &info, &late, NULL), 0);
+	now += USEC_PER_SEC;
+	assert_true(auth_code_take(f->auth, late, "abc", NULL, &got, NULL) < 0);
+}
+
 static void a_pass_is_for_its_own_host_until_it_expires(void **state)
 {
 	struct fixture *f = *state;
 	const usec_t end = now + 60 * USEC_PER_SEC;
-	scoped(secret_freep) char *pass = auth_edge_pass_new(f->auth, "abc", end);
+	scoped(secret_freep) char *pass = auth_edge_pass_new(f->auth, "abc", NULL, end);
 	scoped(freep) char *later = xstrdup(pass), *forged = xstrdup(pass);
 
 	assert_true(auth_edge_pass_is_valid(f->auth, "abc", pass));
@@ -260,6 +290,7 @@ int main(void)
 		TEST(a_code_of_one_login_is_worth_nothing_to_another),
 		TEST(a_code_is_for_its_own_host_alone),
 		TEST(a_pass_is_for_its_own_host_until_it_expires),
+		TEST(what_a_token_gave_away_is_worth_nothing_without_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -68,9 +68,12 @@ export function icon(name) {
 	return svg;
 }
 
+// A text, or the promise of one: some browsers let only that be copied which a click itself brought.
 export async function copy(value) {
+	const type = "text/plain";
 	try {
-		await navigator.clipboard.writeText(value);
+		if (typeof value === "string") await navigator.clipboard.writeText(value);
+		else await navigator.clipboard.write([new ClipboardItem({ [type]: value.then((text) => new Blob([text], { type })) })]);
 		return true;
 	} catch {
 		return false; // no permission, or no secure context

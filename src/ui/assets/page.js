@@ -96,17 +96,18 @@ async function begin() {
 	if (!code) return show_sign_in();
 	try {
 		const answer = await ask("/ui/exchange", { method: "POST", body: { code } });
-		show_panel({ app: answer.app_id, session: answer.session_id, name: answer.name, token: answer.token });
-		give_back(answer);
+		give_back(answer, show_panel({ app: answer.app_id, session: answer.session_id, name: answer.name, token: answer.token }));
 	} catch (error) {
 		show_sign_in(sentence(error.message));
 	}
 }
 
-// The token is this page's alone, so it ends with it.
-function give_back({ app_id, session_id, token_id, token }) {
+// The token is this page's alone, so it ends with it, unless others look through links that it gave.
+function give_back({ app_id, session_id, token_id, token }, panel) {
+	let shared = false;
+	panel.addEventListener("shared", () => (shared = true));
 	addEventListener("pagehide", (event) => {
-		if (event.persisted) return;
+		if (event.persisted || shared) return;
 		const path = `/api/apps/${encodeURIComponent(app_id)}/sessions/${encodeURIComponent(session_id)}/tokens/${token_id}`;
 		fetch(base + path, { method: "DELETE", headers: { authorization: `Bearer ${token}` }, credentials: "omit", keepalive: true }).catch(() => {});
 	});

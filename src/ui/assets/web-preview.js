@@ -11,8 +11,8 @@
  *	tokenProvider	a property: async ({ refused }) => token.  Called when a token is needed, with
  *			`refused` true where the last one no longer is accepted.
  *
- * Events, which bubble: attached, ready, down, detached ({ name, url } in detail), statechange
- * ({ state }: of the connection).  Slots: lead, trail (in the row of tabs), refused (what to show to
+ * Events, which bubble: attached, ready, down, detached ({ name, url } in detail), shared ({ name }: a
+ * link was given out that ends with the token), statechange ({ state }: of the connection).  Slots: lead, trail (in the row of tabs), refused (what to show to
  * whom has no access).  Parts and custom properties: see style.js.
  */
 import { banners, lay } from "./banners.js";
@@ -22,7 +22,7 @@ import * as screens from "./screens.js";
 import { Session } from "./session.js";
 import { Stage } from "./stage.js";
 import { css } from "./style.js";
-import { obstacle, sentence } from "./texts.js";
+import { obstacle, sentence, span } from "./texts.js";
 import { Tabs, Toolbar } from "./toolbar.js";
 
 const TOUCH_EVERY = 60_000; // while somebody looks; a preview is idle after half an hour
@@ -295,9 +295,13 @@ export class WebPreview extends HTMLElement {
 		}
 	}
 
-	// What opens it at the edge, once.
+	// What opens it at the edge, once: {url, once, expires_at}.
+	#ask_link(name, path) {
+		return this.session.call("POST", `/previews/${encodeURIComponent(name)}/link`, path === undefined ? undefined : { path });
+	}
+
 	async #link_to(name) {
-		return (await this.session.call("POST", `/previews/${encodeURIComponent(name)}/link`)).url;
+		return (await this.#ask_link(name)).url;
 	}
 
 	// A tab has none of the cookies of our frames.
@@ -308,7 +312,9 @@ export class WebPreview extends HTMLElement {
 		if (!tab) return;
 		tab.opener = null;
 		try {
-			tab.location.replace(await this.#link_to(preview.name));
+			const link = await this.#link_to(preview.name);
+			this.#emit("shared", { name: preview.name });
+			tab.location.replace(link);
 		} catch {
 			tab.location.replace(preview.url);
 		}
@@ -364,7 +370,7 @@ export class WebPreview extends HTMLElement {
 			case "open":
 				return this.#open(preview, value);
 			case "copy":
-				return this.#copy(frame?.url ?? this.#url(preview));
+				return this.#copy_link(preview, frame?.url ?? this.#url(preview));
 			case "why":
 				return this.#toggle_drawer("why", { preview: () => this.model.previews.get(name) });
 			case "releases":
@@ -426,6 +432,25 @@ export class WebPreview extends HTMLElement {
 	async #copy(url) {
 		if (!url) return;
 		this.#toast((await copy(url.href)) ? "Link copied" : `The browser did not let it be copied: ${url.href}`);
+	}
+
+	// The address alone opens nothing at an edge that lets only those in who opened a link.
+	async #copy_link(preview, shown) {
+		if (!shown || preview?.connect !== "edge") return this.#copy(shown);
+		const path = (shown.pathname + shown.search).replace(/[\\^`{|}]/g, encodeURIComponent); // as previewd takes it
+		const link = this.#ask_link(preview.name, path);
+		const copied = copy(link.then(({ url }) => url + shown.hash));
+		try {
+			const { url, once, expires_at } = await link;
+			this.#emit("shared", { name: preview.name });
+			if (!(await copied)) this.#toast(`The browser did not let it be copied: ${url}`);
+			else if (!once) this.#toast("Link copied");
+			else this.#toast(`One-time link copied: it opens once, within ${span((Date.parse(expires_at) - Date.now()) / 1000)}`);
+		} catch (error) {
+			await copied;
+			const plain = (await copy(shown.href)) ? "Only the plain address was copied" : `The plain address is ${shown.href}`;
+			this.#toast(`${plain}, which opens for who was let in before. ${sentence(error.message)}`, "Try again", () => this.#act("copy"));
+		}
 	}
 
 	async #ask(method, path, body, done) {
