@@ -55,6 +55,7 @@ clean-local: clean-deb
 clean-deb:
 	rm -rf deb
 
-# Recipes, tested by tests/functional/edge.test.mjs.
-EXTRA_DIST += %reldir%/edge/nginx/published.conf %reldir%/edge/caddy/published.caddy \
-	%reldir%/edge/nginx/previews.conf %reldir%/edge/caddy/previews.caddy
+# Recipes, tested by tests/functional/edge*.test.mjs.
+EXTRA_DIST += %reldir%/edge/README.md %reldir%/edge/nginx/published.conf %reldir%/edge/caddy/published.caddy \
+	%reldir%/edge/nginx/previews.conf %reldir%/edge/caddy/previews.caddy \
+	%reldir%/edge/traefik/traefik.yml %reldir%/edge/traefik/certificates.yml

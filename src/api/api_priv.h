@@ -13,6 +13,7 @@ enum route_access {
 	ACCESS_METRICS,
 	ACCESS_STREAM,
 	ACCESS_ANY,
+	ACCESS_EDGE,
 	ACCESS_ADMIN,
 };
 
@@ -213,6 +214,9 @@ void published_end(struct api *api);
 
 /* edge.c */
 bool edge_is_path(const char *path);
+
+/* traefik.c: to who came before the proxy heard of a change. */
+void edge_reply_soon(struct call *call);
 
 /* socketio.c */
 bool socketio_is_path(const char *path);

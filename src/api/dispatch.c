@@ -107,10 +107,15 @@ int call_authorize(const struct route *route, const struct principal *principal,
 {
 	scoped(freep) char *wanted = NULL;
 
+	const bool is_held = principal->app_id || principal->session_id;
+
 	if ((route->access == ACCESS_ADMIN || route->access == ACCESS_METRICS) &&
-	    (!principal->admin || principal->app_id || principal->session_id))
+	    (!principal->admin || is_held))
 		return fault_set(reterr, FAULT_FORBIDDEN,
 				 "this is for admins who aren't held to an app or session");
+	if (route->access == ACCESS_EDGE && is_held)
+		return fault_set(reterr, FAULT_FORBIDDEN,
+				 "this is of all apps and sessions, and the credential of one");
 	if (route->scopes == 0 || principal_may(principal, route->scopes))
 		return 0;
 

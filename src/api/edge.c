@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The edge: a proxy (nginx, Caddy) that gives each preview a host name of its own asks here, for
- * every request, whether it may pass and where to.
+ * The edge: a proxy (nginx, Caddy, Traefik) that gives each preview a host name of its own asks
+ * here, for every request, whether it may pass and where to.
  *
  * A preview is private: a one-time link is exchanged for a cookie that is good for that one host,
  * and for nothing but these questions.  The previews' hosts are neighbours, often of one site, and
@@ -152,12 +152,28 @@ static void redirect(const struct call *call, const struct asked *q, const struc
 	http_response_header(call->req, "Referrer-Policy", "no-referrer");
 }
 
-/* 200, and where to; 302 to the preview, for a link; else the fault. */
+/*
+ * A proxy that was told beforehand where to (traefik.c) says where it would go: what has moved
+ * since may be another's there.
+ */
+static int check_place(struct call *call, const char *scheme, const char *upstream, bool *ret_moved,
+		       struct fault *reterr)
+{
+	scoped(freep) char *at = NULL;
+	scoped(freep) char *now = xasprintf("%s://%s", scheme, upstream);
+	int r = call_query(call, "at", &at, reterr);
+
+	*ret_moved = r >= 0 && at && strcmp(at, now) != 0;
+	return r;
+}
+
+/* 200, and where to; 302 to the preview, for a link; 503, not there yet; else the fault. */
 static int verify(struct call *call, struct fault *reterr)
 {
 	scoped(asked_done) struct asked q = { 0 };
 	scoped(secret_freep) char *code = NULL;
 	scoped(freep) char *upstream = NULL;
+	bool moved;
 	const struct api *api = call->api;
 	const char *scheme;
 	int r = read_asked(call, &q, reterr);
@@ -187,8 +203,12 @@ static int verify(struct call *call, struct fault *reterr)
 				 "this preview is private: open it by a link that was given to "
 				 "you");
 	r = registry_edge_pass(api->deps.registry, q.label, &upstream, &scheme, reterr);
+	if (r >= 0)
+		r = check_place(call, scheme, upstream, &moved, reterr);
 	if (r < 0)
 		return r;
+	if (moved)
+		return 503;
 	http_response_header(call->req, "X-Previewd-Upstream", upstream);
 	http_response_header(call->req, "X-Previewd-Scheme", scheme);
 	return 200;
@@ -206,7 +226,11 @@ void route_edge_verify(struct call *call)
 	scoped(freep) char *text = NULL;
 	int status = verify(call, &fault);
 
-	metric_inc(status < 0 ? METRIC_EDGE_REFUSED : METRIC_EDGE_PASSED);
+	metric_inc(status < 0 || status == 503 ? METRIC_EDGE_REFUSED : METRIC_EDGE_PASSED);
+	if (status == 503) {
+		edge_reply_soon(call);
+		return;
+	}
 	if (status < 0) {
 		status = status_of(&fault);
 		text = xasprintf("%s\n", fault.detail);

@@ -15,6 +15,7 @@ struct row {
 #define DOC_METRICS "Admin, or no credential where metrics.public is set."
 #define DOC_STREAM  "Any credential, in the request or in the first frame."
 #define DOC_ANY     "Any credential."
+#define DOC_EDGE    "The edge's token, the scope edge, or admin."
 #define DOC_ADMIN   "Admin."
 
 /* clang-format off */

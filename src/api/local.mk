@@ -23,6 +23,7 @@ libpreviewd_a_SOURCES += \
 	%reldir%/system.c \
 	%reldir%/tasks.c \
 	%reldir%/tokens.c \
+	%reldir%/traefik.c \
 	%reldir%/viewer.c %reldir%/viewer.h \
 	%reldir%/viewer_canvas.c
 

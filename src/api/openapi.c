@@ -108,6 +108,8 @@ static const char *access_text(enum route_access access)
 		return "A browser sends its credential as the first frame.";
 	case ACCESS_ANY:
 		return "Needs a credential.";
+	case ACCESS_EDGE:
+		return "For the edge's proxy, by its token or the scope edge, and for admins.";
 	case ACCESS_ADMIN:
 		return "For admins.";
 	}

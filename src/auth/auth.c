@@ -24,7 +24,8 @@
 
 LOG_AREA("auth");
 
-#define ALL_SCOPES (((1u << SCOPE_COUNT_) - 1) & ~(unsigned)SCOPE_ADMIN)
+/* Of who has them for being on this machine: what is of everybody's sessions is not among them. */
+#define ALL_SCOPES (((1u << SCOPE_COUNT_) - 1) & ~(unsigned)(SCOPE_ADMIN | SCOPE_EDGE))
 
 /* Of a JSON Web Token that names none: an agent's work, but not what is for trusted back ends. */
 #define JWT_DEFAULT_SCOPES (SCOPE_PREVIEW | SCOPE_PUBLISH | SCOPE_TASK | SCOPE_VIEW)
@@ -196,7 +197,7 @@ static struct principal *admin_new(struct auth *a, enum principal_via via)
 	const char *login = logins_name(a->logins, geteuid());
 
 	p->admin = true;
-	p->scopes = ALL_SCOPES | SCOPE_ADMIN;
+	p->scopes = ALL_SCOPES | SCOPE_ADMIN | SCOPE_EDGE;
 	p->user_id = xstrdup(login ? login : "local");
 	return p;
 }
@@ -268,6 +269,15 @@ static int of_jwt(struct auth *a, const char *bearer, struct principal **ret, st
 	return 0;
 }
 
+static struct principal *of_edge_token(void)
+{
+	struct principal *p = principal_new(VIA_EDGE_TOKEN);
+
+	p->user_id = xstrdup("edge");
+	p->scopes = SCOPE_EDGE;
+	return p;
+}
+
 static int of_bearer(struct auth *a, const char *bearer, struct principal **ret,
 		     struct fault *reterr)
 {
@@ -277,6 +287,10 @@ static int of_bearer(struct auth *a, const char *bearer, struct principal **ret,
 	}
 	if (strncmp(bearer, SESSION_TOKEN_PREFIX, strlen(SESSION_TOKEN_PREFIX)) == 0)
 		return of_session_token(a, bearer, ret, reterr);
+	if (edge_token_is(a, bearer)) {
+		*ret = of_edge_token();
+		return 0;
+	}
 	if (a->jwt)
 		return of_jwt(a, bearer, ret, reterr);
 	return fault_set(reterr, FAULT_TOKEN_INVALID, "the token is not valid here");

@@ -21,6 +21,7 @@
  *	the admin token				admin
  *	a JSON Web Token			its `sub`, narrowed by `app`, `sid` and `scope`
  *	a session token				agent or viewer of one session
+ *	the edge's token			its scope, and nothing else
  *
  * A peer of another uid has every scope but admin, under its login's name ("uid-N" where it has
  *none that is a valid id).  An admin by socket or by token is the daemon's own login, else "local".
@@ -180,6 +181,12 @@ int auth_code_take(struct auth *a, const char *code, const char *label, const ui
 char *auth_edge_pass_new(const struct auth *a, const char *label, const char *token_id,
 			 usec_t expires_at);
 bool auth_edge_pass_is_valid(const struct auth *a, const char *label, const char *pass);
+
+/*
+ * The credential of the edge's proxy, with the scope `edge` alone: "pve_…", made from the admin
+ * token and as good as that one.  The caller frees with secret_free().
+ */
+char *auth_edge_token(const struct auth *a);
 
 /*
  * The owner of a session, asked when a session token is shown: app and user come from the session.

@@ -94,6 +94,7 @@ int tokens_check(struct auth *a, const char *bearer, const struct token **ret,
 bool token_is_live(const struct auth *a, const char *token_id);
 
 void edge_begin(struct auth *a);
+bool edge_token_is(const struct auth *a, const char *bearer);
 
 void codes_begin(struct auth *a);
 void codes_configure(struct auth *a, const struct settings *settings);

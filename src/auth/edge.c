@@ -16,6 +16,8 @@
 #include "base/mem.h"
 #include "base/parse.h"
 
+#define EDGE_TOKEN_PREFIX "pve_"
+
 /* A new admin token makes a new key: who has to make one wants everything of before to end. */
 void edge_begin(struct auth *a)
 {
@@ -59,4 +61,20 @@ bool auth_edge_pass_is_valid(const struct auth *a, const char *label, const char
 	expected = pass_of(a, label, expiry, token_id);
 	return secret_equal(pass, expected) && expiry > clock_realtime() / USEC_PER_SEC &&
 	       (!*token_id || token_is_live(a, token_id));
+}
+
+char *auth_edge_token(const struct auth *a)
+{
+	static const char purpose[] = "previewd edge token"; /* a pass begins with a digit */
+	char secret[SHA256_HEX_SIZE];
+
+	hmac_sha256_hex(a->edge_key, strlen(a->edge_key), purpose, strlen(purpose), secret);
+	return xasprintf(EDGE_TOKEN_PREFIX "%s", secret);
+}
+
+bool edge_token_is(const struct auth *a, const char *bearer)
+{
+	scoped(secret_freep) char *token = auth_edge_token(a);
+
+	return secret_equal(bearer, token);
 }

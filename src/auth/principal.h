@@ -39,6 +39,7 @@ enum principal_via {
 	VIA_ADMIN_TOKEN,
 	VIA_JWT,
 	VIA_SESSION_TOKEN,
+	VIA_EDGE_TOKEN,
 };
 
 /*

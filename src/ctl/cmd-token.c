@@ -42,6 +42,22 @@ static cJSON *body_of(const struct ctl *ctl)
 	return body;
 }
 
+static int print_token(struct ctl *ctl, cJSON *answer)
+{
+	scoped(problem_done) struct problem problem = { 0 };
+
+	if (ctl->common[CTL_JSON].text) {
+		output_json(ctl, answer);
+		return EXIT_OK;
+	}
+	if (!json_string(answer, "token")) {
+		problem_set(&problem, EXIT_FAILED, "bad_answer", "the answer has no token in it");
+		return ctl_fail(ctl, &problem);
+	}
+	fprintf(ctl->out, "%s\n", json_string(answer, "token"));
+	return EXIT_OK;
+}
+
 static int token_new(struct ctl *ctl)
 {
 	scoped(problem_done) struct problem problem = { 0 };
@@ -49,22 +65,15 @@ static int token_new(struct ctl *ctl)
 	scoped(json_freep) cJSON *body = body_of(ctl);
 	scoped(json_freep) cJSON *token = NULL;
 	const char *expires;
+	int r;
 
 	if (!path || ctl_call(ctl, "POST", path, body, &token, &problem) < 0)
 		return ctl_fail(ctl, &problem);
-	if (ctl->common[CTL_JSON].text) {
-		output_json(ctl, token);
-		return EXIT_OK;
-	}
-	if (!json_string(token, "token")) {
-		problem_set(&problem, EXIT_FAILED, "bad_answer", "the answer has no token in it");
-		return ctl_fail(ctl, &problem);
-	}
-	fprintf(ctl->out, "%s\n", json_string(token, "token"));
+	r = print_token(ctl, token);
 	expires = json_string(token, "expires_at");
-	if (ctl->tty && expires)
+	if (r == EXIT_OK && ctl->tty && expires && !ctl->common[CTL_JSON].text)
 		fprintf(ctl->err, "It is shown this once and ends at %s.\n", expires);
-	return EXIT_OK;
+	return r;
 }
 
 static void add_scopes(struct table *t, const cJSON *token)
@@ -117,6 +126,16 @@ static int token_revoke(struct ctl *ctl)
 	return EXIT_OK;
 }
 
+static int token_edge(struct ctl *ctl)
+{
+	scoped(problem_done) struct problem problem = { 0 };
+	scoped(json_freep) cJSON *answer = NULL;
+
+	if (ctl_call(ctl, "POST", "/edge/token", NULL, &answer, &problem) < 0)
+		return ctl_fail(ctl, &problem);
+	return print_token(ctl, answer);
+}
+
 const struct ctl_command cmd_token_new = {
 	.name = "token new",
 	.options = new_options,
@@ -140,4 +159,13 @@ const struct ctl_command cmd_token_revoke = {
 	.arg_type = CTL_TEXT,
 	.summary = "Revoke a token: who uses it is cut off.",
 	.exec = token_revoke,
+};
+
+const struct ctl_command cmd_token_edge = {
+	.name = "token edge",
+	.summary = "Print the token of the edge's proxy.",
+	.help = "With it Traefik reads from /edge/traefik where the hosts of previews lead to; it "
+		"is "
+		"good for nothing else, and as long as the admin token.  See contrib/edge.",
+	.exec = token_edge,
 };

@@ -2,6 +2,7 @@
 /*
  * Attachments by the host names they have at the edge.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -44,24 +45,67 @@ static char *upstream_of(const struct attachment *a)
 	return xasprintf(strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, (unsigned)r->port);
 }
 
-int registry_edge_pass(struct registry *reg, const char *label, char **ret_upstream,
-		       const char **ret_scheme, struct fault *reterr)
+/* The next to listen may be another's, and who waits for it to come back is no viewer. */
+static int check_presence(const struct attachment *a, struct fault *reterr)
 {
-	struct attachment *a = find(reg, label);
-
-	if (!a)
-		return fault_set(reterr, FAULT_PREVIEW_NOT_FOUND, "nothing is attached here");
-	/* The next to listen may be another's, and who waits for it to come back is no viewer. */
 	if (a->presence == PRESENCE_DOWN)
 		return fault_set(reterr, FAULT_TARGET_NOT_LISTENING,
 				 "the server of this preview is down");
 	if (a->presence == PRESENCE_FOREIGN)
 		return fault_set(reterr, FAULT_FORBIDDEN,
 				 "another's server has taken the port of this preview");
+	return 0;
+}
+
+int registry_edge_pass(struct registry *reg, const char *label, char **ret_upstream,
+		       const char **ret_scheme, struct fault *reterr)
+{
+	struct attachment *a = find(reg, label);
+	int r;
+
+	if (!a)
+		return fault_set(reterr, FAULT_PREVIEW_NOT_FOUND, "nothing is attached here");
+	r = check_presence(a, reterr);
+	if (r < 0)
+		return r;
 	clock_reset(reg, a, CLOCK_EDGE);
 	*ret_upstream = upstream_of(a);
 	*ret_scheme = a->record->scheme;
 	return 0;
+}
+
+static int by_label(const void *a, const void *b)
+{
+	return strcmp(((const struct edge_route *)a)->label, ((const struct edge_route *)b)->label);
+}
+
+size_t registry_edge_routes(const struct registry *reg, struct edge_route **ret)
+{
+	struct edge_route *routes = xcalloc(HASH_CNT(label_hh, reg->by_label) + 1, sizeof(*routes));
+	size_t n = 0;
+
+	for (const struct attachment *a = reg->by_label; a; a = a->label_hh.next) {
+		if (check_presence(a, NULL) < 0)
+			continue;
+		routes[n++] = (struct edge_route){ .label = a->record->label,
+						   .scheme = a->record->scheme,
+						   .upstream = upstream_of(a) };
+	}
+	qsort(routes, n, sizeof(*routes), by_label);
+	*ret = routes;
+	return n;
+}
+
+void edge_routes_free(struct edge_route *routes, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(routes[i].upstream);
+	free(routes);
+}
+
+void registry_edge_around(const struct registry *reg, char **ret_before, char **ret_behind)
+{
+	url_template_around(template_of(reg), ret_before, ret_behind);
 }
 
 const char *registry_edge_path(const struct registry *reg, const char *label)

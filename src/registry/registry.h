@@ -207,6 +207,23 @@ int registry_edge_pass(struct registry *reg, const char *label, char **ret_upstr
 /* The path a viewer of it begins with; NULL where nothing has that label any more.  Borrowed. */
 const char *registry_edge_path(const struct registry *reg, const char *label);
 
+/*
+ * Where each host of the edge leads to now, as registry_edge_pass() would say it, by label; freed
+ * by edge_routes_free().
+ */
+struct edge_route {
+	const char *label;
+	const char *scheme;
+	char *upstream;
+};
+
+size_t registry_edge_routes(const struct registry *reg, struct edge_route **ret);
+void edge_routes_free(struct edge_route *routes, size_t n);
+
+/* What stands before and behind a label in its host; the caller's.  Empty where there is no edge.
+ */
+void registry_edge_around(const struct registry *reg, char **ret_before, char **ret_behind);
+
 /* What a link to it needs.  Borrowed, but for `origin`, its own through the edge: NULL where it has
  * none. */
 struct edge_place {

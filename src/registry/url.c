@@ -189,6 +189,26 @@ bool url_template_has_edge(const char *template)
 	return label_place(template, &before, &behind) == 0;
 }
 
+static void lower(char *text)
+{
+	for (; *text; text++) {
+		if (*text >= 'A' && *text <= 'Z')
+			*text += 'a' - 'A';
+	}
+}
+
+void url_template_around(const char *template, char **ret_before, char **ret_behind)
+{
+	struct span before, behind;
+
+	if (label_place(template, &before, &behind) < 0)
+		before = behind = (struct span){ "", 0 };
+	*ret_before = xstrndup(before.at, before.len);
+	*ret_behind = xstrndup(behind.at, behind.len);
+	lower(*ret_before);
+	lower(*ret_behind);
+}
+
 char *url_template_label(const char *template, const char *host)
 {
 	struct span before, behind;
@@ -200,10 +220,7 @@ char *url_template_label(const char *template, const char *host)
 	    strncasecmp(host + len - behind.len, behind.at, behind.len) != 0)
 		return NULL;
 	label = xstrndup(host + before.len, len - before.len - behind.len);
-	for (char *c = label; *c; c++) {
-		if (*c >= 'A' && *c <= 'Z')
-			*c += 'a' - 'A';
-	}
+	lower(label);
 	return label;
 }
 

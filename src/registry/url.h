@@ -36,6 +36,10 @@ bool url_template_has_edge(const char *template);
  * frees it.  NULL when it is none. */
 char *url_template_label(const char *template, const char *host);
 
+/* What stands before and behind the label in such a template's host, in lower case and without the
+ * port; the caller frees both. */
+void url_template_around(const char *template, char **ret_before, char **ret_behind);
+
 /* "https://label.preview.example.org", by such a template; the caller frees it. */
 char *url_expand_origin(const char *template, const struct url_fields *fields);
 

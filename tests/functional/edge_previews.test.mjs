@@ -1,103 +1,22 @@
 // SPDX-License-Identifier: MIT
 //
 // contrib/edge: attached previews on host names of their own, over TLS, behind the real nginx and the
-// real Caddy; and /edge/verify as any other proxy would ask it.
+// real Caddy, and Traefik (see edge.mjs); and /edge/verify as any other proxy would ask it.
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
 import { createSecretKey } from "node:crypto";
 import fs from "node:fs";
-import https from "node:https";
 import path from "node:path";
 import test from "node:test";
 import { SignJWT } from "jose";
-import WebSocket from "ws";
 
-import { base, defer, free_port, have, previewctl, run, start, temp_dir, until } from "./harness.mjs";
+import { asked, asker, certificate, cookie_of, edges, link_of, suffix, why_no_edge } from "./edge.mjs";
+import { base, free_port, previewctl, run, start, temp_dir, until } from "./harness.mjs";
 import { Panel, skip as no_browser } from "./panel.mjs";
-import { caddy, nginx, recipe, start_proxy } from "./proxies.mjs";
+import { start_proxy } from "./proxies.mjs";
 import * as targets from "./targets.mjs";
 
-const suffix = "preview.localhost"; // which Vite takes unasked, as any name beneath localhost
-
-const recipe_of = (dir, file, d, port) =>
-	recipe(dir, file, d, { "listen 443 ssl": `listen 127.0.0.1:${port} ssl`, "*.preview.example.org;": `*.${suffix};`, "/etc/ssl/previewd": dir });
-
-const edges = {
-	nginx: (dir, port, d) =>
-		nginx(dir, `	include ${recipe_of(dir, "nginx/previews.conf", d, port)};`),
-	caddy: (dir, port, d) =>
-		caddy(
-			dir,
-			`https://*.${suffix}:${port} {
-	bind 127.0.0.1
-	tls ${dir}/preview.example.org.crt ${dir}/preview.example.org.key
-	import ${recipe_of(dir, "caddy/previews.caddy", d, port)}
-}`,
-		),
-};
-
-function certificate(dir) {
-	const file = (end) => path.join(dir, `preview.example.org.${end}`);
-	execFileSync(
-		"openssl",
-		["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=edge",
-			"-addext", `subjectAltName=DNS:*.${suffix}`, "-keyout", file("key"), "-out", file("crt")],
-		{ stdio: "pipe" },
-	);
-	return fs.readFileSync(file("crt"));
-}
-
-// A browser would find the name on this machine; here it is said.
-function asker(t, port, ca) {
-	const agent = new https.Agent({ keepAlive: true, ca });
-	defer(t, () => agent.destroy());
-	const where = (label) => ({ agent, host: "127.0.0.1", port, servername: `${label}.${suffix}` });
-	const ask = (label, target, { method = "GET", headers = {}, body } = {}) =>
-		new Promise((resolve, reject) => {
-			const req = https.request(
-				{ ...where(label), method, path: target, headers: { host: `${label}.${suffix}:${port}`, ...headers } },
-				(res) => {
-					const chunks = [];
-					res.on("data", (c) => chunks.push(c));
-					res.on("error", reject);
-					res.on("end", () => resolve({ status: res.statusCode, headers: res.headers, text: Buffer.concat(chunks).toString() }));
-				},
-			);
-			req.on("error", reject);
-			req.end(body);
-		});
-	// Its first message, or the status it was refused with.
-	ask.ws = (label, target, headers = {}) =>
-		new Promise((resolve, reject) => {
-			const ws = new WebSocket(`wss://127.0.0.1:${port}${target}`, "vite-hmr", {
-				ca,
-				servername: `${label}.${suffix}`,
-				headers: { host: `${label}.${suffix}:${port}`, origin: `https://${label}.${suffix}:${port}`, ...headers },
-			});
-			ws.said = [];
-			ws.on("message", (data) => ws.said.push(JSON.parse(data)));
-			ws.on("open", () => resolve(ws));
-			ws.on("unexpected-response", (req, res) => {
-				req.destroy();
-				resolve({ status: res.statusCode });
-			});
-			ws.on("error", reject);
-			defer(t, () => ws.terminate());
-		});
-	return ask;
-}
-
-const link_of = async (api, session, name = "default") => {
-	const answer = await api.post(`${base(session)}/previews/${name}/link`);
-	assert.equal(answer.status, 201, answer.text);
-	return answer.json;
-};
-
-const cookie_of = (answer) => answer.headers["set-cookie"][0].split(";")[0];
-
 for (const [name, configure] of Object.entries(edges)) {
-	const skip = have(name) && have("openssl") ? false : `${name} or openssl is not installed`;
-	test(`${name} shows previews on their own hosts to those who opened a link`, { skip }, async (t) => {
+	test(`${name} shows previews on their own hosts to those who opened a link`, { skip: why_no_edge(name) }, async (t) => {
 		const port = await free_port();
 		const d = await start(t, {
 			settings: { "server.trusted_proxies": "127.0.0.1", "preview.public_url_template": `https://{label}.${suffix}:${port}` },
@@ -117,7 +36,7 @@ for (const [name, configure] of Object.entries(edges)) {
 
 		const dir = temp_dir(t);
 		const ca = certificate(dir);
-		const edge = start_proxy(t, dir, configure(dir, port, d));
+		const edge = start_proxy(t, dir, await configure(dir, port, d));
 		const ask = asker(t, port, ca);
 		await until(async () => !edge.running || (await ask(mine.label, "/").catch(() => null)), `${name} answers`, 60_000);
 		assert.ok(edge.running, edge.stderr.text);
@@ -144,7 +63,9 @@ for (const [name, configure] of Object.entries(edges)) {
 		assert.equal((await ask(mine.label, target)).status, 401);
 		const cookie = cookie_of(opened);
 
-		// Vite, and its hot reloading.
+		// Vite, and its hot reloading: for who has the cookie, as soon as the proxy knows where it is.
+		const is_shown = async () => (await ask(mine.label, "/", { headers: { cookie } })).status === 200;
+		await until(is_shown, "it is shown", 60_000);
 		const page = await ask(mine.label, "/", { headers: { cookie } });
 		assert.equal(page.status, 200, page.text);
 		assert.match(page.text, /\/@vite\/client/);
@@ -187,11 +108,11 @@ for (const [name, configure] of Object.entries(edges)) {
 		d.listen = `127.0.0.1:${d.port}`;
 		await d.kill();
 		await d.start();
-		await until(async () => (await ask(mine.label, "/", { headers: { cookie } })).status === 200, "it is shown again");
+		await until(is_shown, "it is shown again", 60_000);
 	});
 }
 
-test("the panel shows a private preview, in its frame and in a tab", { skip: no_browser || (have("nginx") && have("openssl") ? false : "nginx or openssl is not installed") }, async (t) => {
+test("the panel shows a private preview, in its frame and in a tab", { skip: no_browser || why_no_edge("nginx") }, async (t) => {
 	const port = await free_port();
 	const settings = { "server.trusted_proxies": "127.0.0.1", "preview.public_url_template": `https://{label}.${suffix}:${port}` };
 	const d = await start(t, { settings });
@@ -252,12 +173,6 @@ test("the panel shows a private preview, in its frame and in a tab", { skip: no_
 	await panel.says("Only the plain address was copied, which opens for who was let in before. Too many links.");
 	assert.match(await panel.page.evaluate(() => navigator.clipboard.readText()), /\.preview\.localhost:\d+\/start$/);
 });
-
-// As the proxies do.
-const asked = (d, label, { uri = "/", ...headers } = {}) =>
-	d.anonymous.get("/edge/verify", {
-		headers: { host: "localhost", "x-forwarded-host": `${label}.${suffix}`, "x-forwarded-proto": "https", "x-forwarded-uri": uri, ...headers },
-	});
 
 test("/edge/verify answers trusted proxies, for hosts of previews, and resets the idle clock", async (t) => {
 	const d = await start(t, {

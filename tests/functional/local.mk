@@ -6,7 +6,8 @@ EXTRA_DIST += \
 	%reldir%/bundled.test.mjs %reldir%/canvas.mjs %reldir%/canvas.test.mjs \
 	%reldir%/canvas_page.test.mjs %reldir%/canvas_socketio.test.mjs \
 	%reldir%/cgroup.test.mjs %reldir%/chromium.test.mjs %reldir%/contrib.test.mjs \
-	%reldir%/durability.test.mjs %reldir%/edge.test.mjs %reldir%/edge_previews.test.mjs \
+	%reldir%/durability.test.mjs %reldir%/edge.mjs %reldir%/edge.test.mjs \
+	%reldir%/edge_previews.test.mjs %reldir%/edge_traefik.test.mjs \
 	%reldir%/element.test.mjs %reldir%/events.mjs %reldir%/events.test.mjs \
 	%reldir%/groups.mjs %reldir%/harness.mjs %reldir%/holds.test.mjs %reldir%/http.test.mjs \
 	%reldir%/launch.test.mjs %reldir%/leak.test.mjs %reldir%/limits.test.mjs \
@@ -26,7 +27,7 @@ EXTRA_DIST += \
 	tests/fixtures/hostile-page/index.html tests/fixtures/hostile-page/style.css \
 	tests/fixtures/hostile-page/worker.js tests/fixtures/notified.py \
 	tests/fixtures/slow_client.py tests/fixtures/task-app/package.json \
-	tests/fixtures/task-app/server.js tests/fixtures/vite-app/index.html \
+	tests/fixtures/task-app/server.js tests/fixtures/traefik.mjs tests/fixtures/vite-app/index.html \
 	tests/fixtures/vite-app/main.js tests/fixtures/vite-app/package.json \
 	tests/fixtures/vite-app/vite.config.js
 

@@ -252,7 +252,7 @@ test("bash completes commands and options", { skip: !have("bash") && "bash is no
 	assert.deepEqual(await complete("att"), ["attach"]);
 	assert.ok((await complete("attach", "--")).includes("--wait"));
 	assert.deepEqual((await complete("attach", "--scheme", "")).sort(), ["http", "https"]);
-	assert.deepEqual((await complete("token", "")).sort(), ["list", "new", "revoke"]);
+	assert.deepEqual((await complete("token", "")).sort(), ["edge", "list", "new", "revoke"]);
 });
 
 test("what a server says is printed without its control characters", async (t) => {

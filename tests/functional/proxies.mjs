@@ -11,7 +11,7 @@ import { Child, here } from "./harness.mjs";
 export function recipe(dir, file, d, changes = {}) {
 	const at = path.join(dir, path.basename(file));
 	let text = fs.readFileSync(path.join(here, "..", "..", "contrib", "edge", file), "utf8");
-	assert.match(text, /127\.0\.0\.1:7070/);
+	assert.match(text, /127\.0\.0\.1:7070|\/etc\/ssl\/previewd/);
 	for (const [from, to] of Object.entries({ "127.0.0.1:7070": `127.0.0.1:${d.port}`, ...changes })) text = text.replaceAll(from, to);
 	fs.writeFileSync(at, text);
 	return at;

@@ -90,7 +90,7 @@ static void what_is_wrong_is_told_with_what_would_be_right(void **state)
 		{ "previewctl wtach", "no command 'wtach'", "'watch'" },
 		{ "previewctl frobnicate", "no command 'frobnicate'", "lists the commands" },
 		{ "previewctl mdco", "no command 'mdco'", "lists the commands" }, /* it's hidden */
-		{ "previewctl token", "one word more: new, list, revoke", "help token" },
+		{ "previewctl token", "one word more: new, list, revoke, edge", "help token" },
 		{ "previewctl token lsit", "no command 'token lsit'", "'token list'" },
 		{ "previewctl attach", "attach wants PORT\nusage: previewctl attach", NULL },
 		{ "previewctl attach 1 2", "'2'\nusage: previewctl attach", NULL },
