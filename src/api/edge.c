@@ -11,17 +11,13 @@
 #include <strings.h>
 
 #include "api/api_priv.h"
+#include "api/edge_asked.h"
 #include "base/crypto.h"
 #include "base/mem.h"
 #include "base/metrics.h"
-#include "base/parse.h"
-#include "http/url.h"
 #include "registry/url.h"
 
 #define VERIFY_PATH "/edge/verify"
-#define OPEN_PATH   "/.previewd/open"
-#define COOKIE      "previewd-edge"
-#define HOST_COOKIE "__Host-" COOKIE /* browsers take it from that very host only, and by TLS */
 
 enum { VISIBILITY_PRIVATE, VISIBILITY_UNLISTED };
 
@@ -30,90 +26,43 @@ bool edge_is_path(const char *path)
 	return strcmp(path, VERIFY_PATH) == 0;
 }
 
-/* What the proxy was asked for. */
-struct asked {
-	const struct http_request *req;
-	const char *host; /* with its port */
-	const char *scheme;
-	bool is_tls;
-	char *label;
-};
-
-static void asked_done(struct asked *q)
-{
-	free(q->label);
-}
-
-static int read_asked(const struct call *call, struct asked *ret, struct fault *reterr)
+static int read_asked(const struct call *call, struct edge_asked *ret, struct fault *reterr)
 {
 	const struct api *api = call->api;
-	scoped(freep) char *host = NULL;
-	unsigned port;
+	const struct edge_fields fields = {
+		.host = http_request_header(call->req, "X-Forwarded-Host"),
+		.scheme = guard_scheme(api, call->req),
+		.target = http_request_header(call->req, "X-Forwarded-Uri"),
+		.method = http_request_header(call->req, "X-Forwarded-Method"),
+		.cookies = http_request_header(call->req, "Cookie"),
+	};
 
-	ret->req = call->req;
 	if (!guard_behind_proxy(api, call->req))
 		return fault_set(reterr, FAULT_FORBIDDEN,
 				 "this is for the proxies of server.trusted_proxies");
-	ret->host = http_request_header(call->req, "X-Forwarded-Host");
-	ret->scheme = guard_scheme(api, call->req);
-	ret->is_tls = strcmp(ret->scheme, "https") == 0;
-	if (ret->host && host_split(ret->host, &host, &port) == 0)
-		ret->label = registry_edge_label(api->deps.registry, host);
-	if (!ret->label)
+	if (edge_asked_read(&fields, api->settings->preview_public_url_template, ret) < 0)
 		return fault_set(reterr, FAULT_FORBIDDEN, "this is no preview's host");
 	return 0;
 }
 
 /* Only its own pages may ask a preview's host for more than to be shown, and cors.origins. */
-static int check_origin(const struct call *call, const struct asked *q, struct fault *reterr)
+static int check_origin(const struct call *call, const struct edge_asked *q, struct fault *reterr)
 {
 	const char *origin = http_request_header(call->req, "Origin");
-	scoped(freep) char *own = xasprintf("%s://%s", q->scheme, q->host);
 
-	if (!origin || strcasecmp(origin, own) == 0 || guard_lists_origin(call->api, origin))
+	if (!origin || strcasecmp(origin, q->origin) == 0 || guard_lists_origin(call->api, origin))
 		return 0;
 	return fault_set(reterr, FAULT_ORIGIN_NOT_ALLOWED,
 			 "pages of another origin may not ask this preview");
 }
 
-static bool has_cookie(const struct call *call, const struct asked *q)
+static bool has_pass(const struct call *call, const struct edge_asked *q)
 {
-	const char *cookies = http_request_header(call->req, "Cookie");
-	const char *name = q->is_tls ? HOST_COOKIE "=" : COOKIE "=";
-	scoped(strv_freep) char **list = cookies ? parse_list(cookies, ';') : NULL;
-
-	for (size_t i = 0; list && list[i]; i++) {
-		if (strncmp(list[i], name, strlen(name)) == 0 &&
-		    auth_edge_pass_is_valid(call->api->deps.auth, q->label, list[i] + strlen(name)))
+	for (size_t i = 0; q->passes[i]; i++) {
+		if (auth_edge_pass_is_valid(call->api->deps.auth, q->label, q->passes[i]))
 			return true;
 	}
 	return false;
-}
-
-/* The code where a link is opened, else NULL. */
-static char *code_asked(const struct asked *q)
-{
-	const char *target = http_request_header(q->req, "X-Forwarded-Uri");
-	const char *method = http_request_header(q->req, "X-Forwarded-Method");
-	struct http_view path, query;
-	char *code = NULL;
-
-	/* What only looks whether there is a link doesn't use it up. */
-	if (!target || (method && strcmp(method, "GET") != 0))
-		return NULL;
-	http_target_split((struct http_view){ target, strlen(target) }, &path, &query);
-	if (path.len != strlen(OPEN_PATH) || memcmp(path.at, OPEN_PATH, path.len) != 0 ||
-	    !query.at || http_query_get(query, "code", &code) < 0)
-		return NULL;
-	return code;
-}
-
-static bool asks_to_open(const struct asked *q)
-{
-	const char *target = http_request_header(q->req, "X-Forwarded-Uri");
-
-	return target && strncmp(target, OPEN_PATH, strlen(OPEN_PATH)) == 0 &&
-	       strchr("?", target[strlen(OPEN_PATH)]);
 }
 
 /* No longer than what the link's maker showed is good. */
@@ -124,7 +73,8 @@ static usec_t cookie_end(const struct call *call, const struct code_info *info, 
 	return info->maker_until && info->maker_until < end ? info->maker_until : end;
 }
 
-static void set_cookie(const struct call *call, const struct asked *q, const struct code_info *info)
+static void set_cookie(const struct call *call, const struct edge_asked *q,
+		       const struct code_info *info)
 {
 	const usec_t now = clock_realtime(), end = cookie_end(call, info, now);
 	unsigned seconds = end > now ? (unsigned)((end - now) / USEC_PER_SEC) : 0;
@@ -135,18 +85,18 @@ static void set_cookie(const struct call *call, const struct asked *q, const str
 	/* In a frame of the app's pages it is a third party's cookie, which wants both of the last
 	 * two; without TLS no browser takes them. */
 	field = xasprintf("%s=%s; Path=/; Max-Age=%u; HttpOnly; %s",
-			  q->is_tls ? HOST_COOKIE : COOKIE, pass, seconds,
+			  q->is_tls ? EDGE_HOST_COOKIE : EDGE_COOKIE, pass, seconds,
 			  q->is_tls ? "Secure; SameSite=None; Partitioned" : "SameSite=Lax");
 	http_response_header(call->req, "Set-Cookie", field);
 }
 
 /* Where the link leads: never anywhere that the request itself says. */
-static void redirect(const struct call *call, const struct asked *q, const struct code_info *info)
+static void redirect(const struct call *call, const struct edge_asked *q,
+		     const struct code_info *info)
 {
 	const char *path =
 		info->path ? info->path : registry_edge_path(call->api->deps.registry, q->label);
-	scoped(freep) char *location =
-		xasprintf("%s://%s%s", q->scheme, q->host, path && *path ? path : "/");
+	scoped(freep) char *location = xasprintf("%s%s", q->origin, path && *path ? path : "/");
 
 	http_response_header(call->req, "Location", location);
 	http_response_header(call->req, "Referrer-Policy", "no-referrer");
@@ -170,8 +120,7 @@ static int check_place(struct call *call, const char *scheme, const char *upstre
 /* 200, and where to; 302 to the preview, for a link; 503, not there yet; else the fault. */
 static int verify(struct call *call, struct fault *reterr)
 {
-	scoped(asked_done) struct asked q = { 0 };
-	scoped(secret_freep) char *code = NULL;
+	scoped(edge_asked_done) struct edge_asked q = { 0 };
 	scoped(freep) char *upstream = NULL;
 	bool moved;
 	const struct api *api = call->api;
@@ -181,11 +130,11 @@ static int verify(struct call *call, struct fault *reterr)
 	if (r < 0)
 		return r;
 
-	if (asks_to_open(&q)) {
+	if (q.opens) {
 		scoped(code_info_done) struct code_info info = { 0 };
 
-		code = code_asked(&q);
-		r = auth_code_take(api->deps.auth, code ? code : "", q.label, NULL, &info, reterr);
+		r = auth_code_take(api->deps.auth, q.code ? q.code : "", q.label, NULL, &info,
+				   reterr);
 		if (r < 0)
 			return fault_set(reterr, FAULT_CODE_INVALID,
 					 "this link was opened already or has expired; ask for "
@@ -198,7 +147,7 @@ static int verify(struct call *call, struct fault *reterr)
 	r = check_origin(call, &q, reterr);
 	if (r < 0)
 		return r;
-	if (api->settings->edge_visibility == VISIBILITY_PRIVATE && !has_cookie(call, &q))
+	if (api->settings->edge_visibility == VISIBILITY_PRIVATE && !has_pass(call, &q))
 		return fault_set(reterr, FAULT_UNAUTHENTICATED,
 				 "this preview is private: open it by a link that was given to "
 				 "you");
@@ -309,7 +258,7 @@ static int make_link(struct call *call, cJSON **ret, struct fault *reterr)
 		r = auth_code_mint(api->deps.auth, &info, &code, reterr);
 		if (r < 0)
 			return r;
-		url = xasprintf("%s" OPEN_PATH "?code=%s", origin, code);
+		url = xasprintf("%s" EDGE_OPEN_PATH "?code=%s", origin, code);
 	} else if (origin && params.path) {
 		url = xasprintf("%s%s", origin, params.path);
 	}

@@ -3,6 +3,7 @@ libpreviewd_a_SOURCES += \
 	%reldir%/canvas.c \
 	%reldir%/dispatch.c \
 	%reldir%/edge.c \
+	%reldir%/edge_asked.c %reldir%/edge_asked.h \
 	%reldir%/events.c \
 	%reldir%/figures.c \
 	%reldir%/guard.c \

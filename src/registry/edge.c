@@ -19,11 +19,6 @@ bool registry_has_edge(const struct registry *reg)
 	return url_template_has_edge(template_of(reg));
 }
 
-char *registry_edge_label(const struct registry *reg, const char *host)
-{
-	return url_template_label(template_of(reg), host);
-}
-
 static struct attachment *find(const struct registry *reg, const char *label)
 {
 	struct attachment *a;

@@ -195,9 +195,6 @@ int registry_touch(struct registry *reg, const struct principal *principal,
  */
 bool registry_has_edge(const struct registry *reg);
 
-/* The label of such a host, which the caller frees; NULL where it is none. */
-char *registry_edge_label(const struct registry *reg, const char *host);
-
 /* A request for what has that label: where to ("127.0.0.1:5173", the caller frees it), and how.
  * It is use, and resets the idle clock.  FAULT_PREVIEW_NOT_FOUND; FAULT_TARGET_NOT_LISTENING;
  * FAULT_FORBIDDEN where what listens there now is another's. */

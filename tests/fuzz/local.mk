@@ -5,7 +5,7 @@ FUZZ_TARGETS = %reldir%/fuzz_http_head %reldir%/fuzz_http_chunked \
 	%reldir%/fuzz_mcp_message %reldir%/fuzz_project %reldir%/fuzz_rewrite \
 	%reldir%/fuzz_url %reldir%/fuzz_json %reldir%/fuzz_websocket %reldir%/fuzz_ws_client \
 	%reldir%/fuzz_config %reldir%/fuzz_jwt %reldir%/fuzz_netlink %reldir%/fuzz_hook \
-	%reldir%/fuzz_connect
+	%reldir%/fuzz_connect %reldir%/fuzz_edge %reldir%/fuzz_rebase
 
 if FUZZING
 FUZZ_MAIN = %reldir%/fuzz.h
@@ -53,6 +53,10 @@ check_PROGRAMS += $(FUZZ_TARGETS) %reldir%/parse-one
 %canon_reldir%_fuzz_hook_LDFLAGS = $(FUZZ_LINK)
 %canon_reldir%_fuzz_connect_SOURCES = %reldir%/fuzz_connect.c $(FUZZ_MAIN)
 %canon_reldir%_fuzz_connect_LDFLAGS = $(FUZZ_LINK)
+%canon_reldir%_fuzz_edge_SOURCES = %reldir%/fuzz_edge.c $(FUZZ_MAIN)
+%canon_reldir%_fuzz_edge_LDFLAGS = $(FUZZ_LINK)
+%canon_reldir%_fuzz_rebase_SOURCES = %reldir%/fuzz_rebase.c $(FUZZ_MAIN)
+%canon_reldir%_fuzz_rebase_LDFLAGS = $(FUZZ_LINK)
 
 # Each fuzzer for a while, what it finds and a table of it: FUZZ_SECONDS each, FUZZ_ONLY some.
 fuzz:
