@@ -78,6 +78,7 @@ struct api *api_free(struct api *api)
 	free(api->address);
 	published_end(api);
 	bytes_unref(api->openapi);
+	traefik_free(api->traefik);
 	free(api);
 	return NULL;
 }

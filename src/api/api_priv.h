@@ -74,6 +74,7 @@ struct api {
 	char *page_fields, *bundle_fields, *own_host_fields;
 	char *label_prefix, *label_suffix;
 	struct bytes *openapi;
+	struct traefik *traefik; /* what it got last, or NULL */
 	struct stream *streams;
 	struct socketio *socketio;
 	struct mcp *mcp;
@@ -215,8 +216,10 @@ void published_end(struct api *api);
 /* edge.c */
 bool edge_is_path(const char *path);
 
-/* traefik.c: to who came before the proxy heard of a change. */
+/* traefik.c */
+/* To who came before the proxy heard of a change. */
 void edge_reply_soon(struct call *call);
+struct traefik *traefik_free(struct traefik *traefik);
 
 /* socketio.c */
 bool socketio_is_path(const char *path);

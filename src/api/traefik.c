@@ -24,6 +24,13 @@
 static const char label_bytes[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
 static const char host_bytes[] = "abcdefghijklmnopqrstuvwxyz0123456789-.";
 
+/* Its last answer: it asks every second, and seldom is there something new. */
+struct traefik {
+	char *text;
+	uint64_t version; /* of the registry's */
+	char *self, *entry_point;
+};
+
 struct document {
 	struct strbuf text;
 	char *self; /* "http://127.0.0.1:7070": as Traefik reaches us */
@@ -41,6 +48,17 @@ static void document_done(struct document *d)
 	free(d->before);
 	free(d->behind);
 	edge_routes_free(d->routes, d->n_routes);
+}
+
+struct traefik *traefik_free(struct traefik *t)
+{
+	if (!t)
+		return NULL;
+	free(t->text);
+	free(t->self);
+	free(t->entry_point);
+	free(t);
+	return NULL;
 }
 
 static bool is_of(const char *text, const char *bytes)
@@ -191,6 +209,28 @@ static int read_question(struct call *call, struct document *d, struct fault *re
 	return 0;
 }
 
+static bool is_as_before(const struct api *api, const struct document *d)
+{
+	const struct traefik *t = api->traefik;
+
+	return t && t->version == registry_edge_version(api->deps.registry) &&
+	       strcmp(t->self, d->self) == 0 && strcmp(t->entry_point, d->entry_point) == 0;
+}
+
+static void renew(struct api *api, struct document *d)
+{
+	struct traefik *t = xcalloc(1, sizeof(*t));
+
+	t->version = registry_edge_version(api->deps.registry);
+	d->n_routes = registry_edge_routes(api->deps.registry, &d->routes);
+	write_document(d);
+	t->text = strbuf_steal(&d->text);
+	t->self = STEAL(d->self);
+	t->entry_point = STEAL(d->entry_point);
+	traefik_free(api->traefik);
+	api->traefik = t;
+}
+
 void route_edge_traefik(struct call *call)
 {
 	scoped(document_done) struct document d = { .text = strbuf_init(STRBUF_UNLIMITED) };
@@ -200,9 +240,9 @@ void route_edge_traefik(struct call *call)
 		api_reply_fault(call, &fault);
 		return;
 	}
-	d.n_routes = registry_edge_routes(call->api->deps.registry, &d.routes);
-	write_document(&d);
-	api_reply_text(call, 200, "application/json", strbuf_str(&d.text));
+	if (!is_as_before(call->api, &d))
+		renew(call->api, &d);
+	api_reply_text(call, 200, "application/json", call->api->traefik->text);
 }
 
 void edge_reply_soon(struct call *call)

@@ -69,6 +69,11 @@ int registry_edge_pass(struct registry *reg, const char *label, char **ret_upstr
 	return 0;
 }
 
+uint64_t registry_edge_version(const struct registry *reg)
+{
+	return reg->edge_version;
+}
+
 static int by_label(const void *a, const void *b)
 {
 	return strcmp(((const struct edge_route *)a)->label, ((const struct edge_route *)b)->label);

@@ -396,8 +396,10 @@ struct attachment *attachment_free(struct registry *reg, struct attachment *a)
 		return NULL;
 
 	owner_forget(a);
-	if (a->by_label)
+	if (a->by_label) {
 		HASH_DELETE(label_hh, reg->by_label, a);
+		reg->edge_version++;
+	}
 	if (a->presence == PRESENCE_DOWN || a->presence == PRESENCE_FOREIGN)
 		metric_add(METRIC_PREVIEWS_DOWN, -1);
 	watch_leave(reg, a);
@@ -435,6 +437,7 @@ static void label_enter(struct registry *reg, struct attachment *a)
 		return;
 	HASH_ADD_KEYPTR(label_hh, reg->by_label, label, strlen(label), a);
 	a->by_label = true;
+	reg->edge_version++;
 }
 
 void attachment_begin(struct registry *reg, struct attachment *a, enum clock_cause cause)

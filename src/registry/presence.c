@@ -49,6 +49,7 @@ static void set_presence(struct registry *reg, struct attachment *a, enum presen
 	if (from == to)
 		return;
 	a->presence = to;
+	reg->edge_version++;
 	metric_add(METRIC_PREVIEWS_DOWN, (int)is_down(to) - (int)is_down(from));
 	if (from == PRESENCE_UNKNOWN)
 		return; /* it was just attached, or found again at the start */

@@ -88,6 +88,7 @@ int registry_reload(struct registry *reg, const struct settings *settings, struc
 
 	if (r < 0)
 		return r;
+	reg->edge_version++;
 	watch_reschedule(reg);
 	reaper_reschedule(reg);
 	return 0;

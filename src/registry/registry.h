@@ -214,6 +214,9 @@ struct edge_route {
 	char *upstream;
 };
 
+/* Another number where they may have changed since. */
+uint64_t registry_edge_version(const struct registry *reg);
+
 size_t registry_edge_routes(const struct registry *reg, struct edge_route **ret);
 void edge_routes_free(struct edge_route *routes, size_t n);
 

@@ -160,6 +160,7 @@ struct registry {
 	struct user *users;
 	struct attachment **by_port; /* lists, by port: also those on their way */
 	struct attachment *by_label; /* servers in force */
+	uint64_t edge_version;       /* grows when they or their presence change, or the template */
 	uint16_t forbidden_ports[16];
 	size_t n_forbidden_ports;
 	struct registry_op *ops;

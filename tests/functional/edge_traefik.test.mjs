@@ -190,3 +190,16 @@ test("no name gets out of a rule", async (t) => {
 	assert.ok(named.matches(`p-${named.name.slice("previewd-".length)}.preview.example.org`));
 	assert.ok(last.matches("p-x.preview.example.org") && !last.matches("x.preview.example.org") && !last.matches("p-x.previewXexample.org"));
 });
+
+test("other hosts after a reload are other rules", async (t) => {
+	const of = (domain) => `[preview]\npublic_url_template = https://{label}.${domain}\n`;
+	const d = await start(t, { file: of("a.example") });
+	const server = await targets.http_server(t);
+	const { label } = (await d.admin.attach("s1", { port: server.port })).json;
+	const shown = async (domain) => (await routes_of(d)).routers[0].matches(`${label}.${domain}`);
+	assert.ok(await shown("a.example"));
+	fs.writeFileSync(d.config, of("b.example"));
+	d.child.signal("SIGHUP");
+	await until(() => shown("b.example"), "the rules are of the new domain");
+	assert.equal(await shown("a.example"), false);
+});
