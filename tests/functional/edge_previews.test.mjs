@@ -203,6 +203,8 @@ test("/edge/verify answers trusted proxies, for hosts of previews, and resets th
 	// Whoever knows the address is let through: there is nothing to exchange.
 	const link = await link_of(d.admin, "s1");
 	assert.deepEqual([link.once, link.url, link.expires_at], [false, `https://${label}.${suffix}`, null]);
+	const deep = await d.admin.post(`${base("s1")}/previews/default/link`, { path: "/x?y" });
+	assert.deepEqual([deep.json.once, deep.json.url], [false, `https://${label}.${suffix}/x?y`]);
 });
 
 test("without TLS the cookie is another; a link is the session's to give; links are bounded", async (t) => {
