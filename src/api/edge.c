@@ -7,6 +7,7 @@
  * and for nothing but these questions.  The previews' hosts are neighbours, often of one site, and
  * agents wrote what they serve: so a page of one may not use a visitor's cookie for another.
  */
+#include <errno.h>
 #include <string.h>
 #include <strings.h>
 
@@ -133,8 +134,8 @@ static int verify(struct call *call, struct fault *reterr)
 	if (q.opens) {
 		scoped(code_info_done) struct code_info info = { 0 };
 
-		r = auth_code_take(api->deps.auth, q.code ? q.code : "", q.label, NULL, &info,
-				   reterr);
+		r = q.code ? auth_code_take(api->deps.auth, q.code, q.label, NULL, &info, reterr)
+			   : -EACCES;
 		if (r < 0)
 			return fault_set(reterr, FAULT_CODE_INVALID,
 					 "this link was opened already or has expired; ask for "

@@ -174,6 +174,49 @@ test("the panel shows a private preview, in its frame and in a tab", { skip: no_
 	assert.match(await panel.page.evaluate(() => navigator.clipboard.readText()), /\.preview\.localhost:\d+\/start$/);
 });
 
+test("an element whose token is followed by another goes on showing a private preview", { skip: no_browser || why_no_edge("nginx") }, async (t) => {
+	const port = await free_port();
+	const product = await targets.http_server(t, (req, res) => {
+		res.setHeader("content-type", "text/html");
+		res.end(`<!doctype html><title>Product</title><script type="module" src="http://localhost:${d.port}/ui/web-preview.js"></script>`);
+	});
+	const origin = `http://localhost:${product.port}`;
+	const d = await start(t, {
+		settings: { "server.trusted_proxies": "127.0.0.1", "preview.public_url_template": `https://{label}.${suffix}:${port}`, "cors.origins": origin },
+	});
+	const dir = temp_dir(t);
+	certificate(dir);
+	const edge = new Child(t, edges.nginx(dir, port, d), { env: { PATH: process.env.PATH } });
+	const app = await targets.http_server(t, (req, res) => {
+		res.setHeader("content-type", "text/html");
+		res.end(`<!doctype html><title>app</title><h1>hello</h1><button onclick="fetch('/data').then((r) => (document.querySelector('h1').textContent = 'answered ' + r.status))">ask</button>`);
+	});
+	await d.admin.attach("s1", { port: app.port });
+	await until(() => !edge.running || fs.existsSync(path.join(dir, "pid")), "nginx has begun", 60_000);
+
+	const tokens = [];
+	for (let i = 0; i < 2; i++) tokens.push((await d.admin.post(`${base("s1")}/tokens`, { scopes: ["view"] })).json);
+	const panel = await Panel.open(t, d, { ignoreHTTPSErrors: true });
+	await panel.page.goto(origin);
+	await panel.page.evaluate((all) => {
+		const element = document.createElement("web-preview");
+		element.setAttribute("session", "s1");
+		element.tokenProvider = async () => all.shift();
+		document.body.append(element);
+	}, tokens.map((one) => one.token));
+	const inside = panel.inside("default");
+	await inside.getByText("hello").waitFor();
+	const loads = () => app.seen.filter((what) => what.startsWith("GET / ") || what === "GET /").length;
+	const before = loads();
+	await d.admin.del(`${base("s1")}/tokens/${tokens[0].token_id}`);
+	await until(async () => {
+		await inside.getByRole("button", { name: "ask" }).click();
+		return (await inside.locator("h1").textContent()) === "answered 200";
+	}, "its page is let through again");
+	assert.equal(loads(), before, "and is the one that it was");
+	await until(async () => (await panel.page.locator("web-preview iframe").count()) === 1, "nothing of it is left");
+});
+
 test("/edge/verify answers trusted proxies, for hosts of previews, and resets the idle clock", async (t) => {
 	const d = await start(t, {
 		settings: { "server.trusted_proxies": "127.0.0.1", "preview.public_url_template": `https://{label}.${suffix}`, "edge.visibility": "unlisted" },

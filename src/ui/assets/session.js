@@ -18,7 +18,7 @@ export class Problem extends Error {
 
 /*
  * Events: "state" when `state` has changed (connecting, live, waiting, missing, refused), "frame"
- * with one of /ws/events in `detail`.
+ * with one of /ws/events in `detail`, "token" when one was refused and another has come.
  */
 export class Session extends EventTarget {
 	constructor({ base, app, session, provider }) {
@@ -75,9 +75,11 @@ export class Session extends EventTarget {
 	async #run() {
 		for (let tries = 0; !this.stopped; tries++) {
 			if (!this.#token || this.#refused) {
+				const another = this.#refused;
 				if (!(await this.#ask_token())) return this.#set("refused");
 				this.#refused = false;
 				this.scopes = null;
+				if (another) this.dispatchEvent(new Event("token"));
 			}
 			const { code, joined } = await this.#follow();
 			if (this.stopped) return;

@@ -24,6 +24,8 @@ export function sandbox_of(type, url, own_origin) {
 	return `allow-scripts ${apart ? "allow-same-origin " : ""}allow-forms allow-popups`;
 }
 
+const NOWHERE = "/.previewd/open"; // of the edge's own: no page of the server's is loaded
+
 class Frame {
 	constructor(stage, preview) {
 		this.stage = stage;
@@ -85,6 +87,19 @@ class Frame {
 		}
 	}
 
+	// Its cookie has ended with the token that it was had by: another, beside the page that is shown.
+	async admit_again() {
+		if (this.preview.connect !== "edge" || !this.admitted) return;
+		try {
+			const src = await this.stage.link_to(this.name, NOWHERE);
+			const beside = h("iframe", { hidden: true, "aria-hidden": "true", tabindex: "-1", sandbox: sandbox_of(this.preview.type, new URL(src), location.origin), referrerpolicy: "no-referrer", src });
+			beside.addEventListener("load", () => beside.remove());
+			this.stage.element.append(beside);
+		} catch {
+			this.admitted = false; // by the next page that is loaded
+		}
+	}
+
 	async #show(iframe, src) {
 		if (typeof src !== "string") {
 			this.shell.replaceChildren();
@@ -97,6 +112,7 @@ class Frame {
 
 	// Within the frame; only where that would not do it (the same address but for a fragment), anew.
 	load(url) {
+		if (!this.admitted) return this.renew(url);
 		this.loading = true;
 		this.since = performance.now();
 		try {
@@ -164,6 +180,10 @@ export class Stage {
 		this.shown = frame;
 		this.layout();
 		return frame;
+	}
+
+	admit_again() {
+		for (const frame of this.frames.values()) frame.admit_again();
 	}
 
 	keep_only(names) {

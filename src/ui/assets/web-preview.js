@@ -89,6 +89,7 @@ export class WebPreview extends HTMLElement {
 		this.session = new Session({ base: this.base, ...this.place, provider: (why) => this.tokenProvider?.(why) });
 		this.session.addEventListener("state", () => this.#on_state());
 		this.session.addEventListener("frame", ({ detail }) => this.#on_frame(detail));
+		this.session.addEventListener("token", () => this.#parts.stage.admit_again());
 		// The page that makes the element sets its tokenProvider in the same turn.
 		queueMicrotask(() => this.session?.start());
 
@@ -127,7 +128,7 @@ export class WebPreview extends HTMLElement {
 		act.may = (scope) => this.session?.may(scope) ?? true;
 		const tabs = new Tabs({ on_choose: (name) => this.choose(name), on_stop: (name) => this.#ask_to_stop(name) });
 		const toolbar = new Toolbar(act);
-		const stage = new Stage({ on_load: (name) => this.#on_load(name), on_change: () => this.#render_soon(), link_to: (name) => this.#link_to(name) });
+		const stage = new Stage({ on_load: (name) => this.#on_load(name), on_change: () => this.#render_soon(), link_to: (name, path) => this.#link_to(name, path) });
 		const p = {
 			act,
 			tabs,
@@ -300,8 +301,8 @@ export class WebPreview extends HTMLElement {
 		return this.session.call("POST", `/previews/${encodeURIComponent(name)}/link`, path === undefined ? undefined : { path });
 	}
 
-	async #link_to(name) {
-		return (await this.#ask_link(name)).url;
+	async #link_to(name, path) {
+		return (await this.#ask_link(name, path)).url;
 	}
 
 	// A tab has none of the cookies of our frames.
