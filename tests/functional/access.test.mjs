@@ -104,6 +104,7 @@ test("a peer of another uid is that login's user, and no admin", { skip: !is_roo
 
 	refused({ ...(await curl("/metrics")), type: "application/problem+json" }, 403, "forbidden");
 	assert.equal((await curl("/health/web_preview")).status, 403);
+	assert.equal((await curl("/edge/traefik")).status, 403);
 	assert.equal((await curl(base("s1"))).json.code, "session_not_found");
 	assert.deepEqual((await curl("/api/previews")).json.previews, []);
 	const body = JSON.stringify(blind({ port: 6001 }));

@@ -113,6 +113,7 @@ static void another_uid_is_its_login_and_no_admin(void **state)
 	assert_int_equal(p->via, VIA_SOCKET);
 	assert_true(principal_may(p, SCOPE_CANVAS));
 	assert_false(principal_may(p, SCOPE_ADMIN));
+	assert_false(principal_may(p, SCOPE_EDGE));
 	assert_true(principal_may_create(p, "any", "s"));
 	assert_true(principal_sees(p, "any", "s", "uid-4000000001"));
 	assert_false(principal_sees(p, "any", "s", "ann"));
