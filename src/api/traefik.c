@@ -115,7 +115,9 @@ static void add_routers(struct document *d)
 		       "\"service\":\"previewd\"}},\n");
 }
 
-/* It gets no more of a request than it judges by; what the request says of itself is not believed.
+/*
+ * It gets no more of a request than it judges by, and what that says of its way here is not
+ * believed (no trustForwardHeader).  The cookie comes with a redirect, which is handed on as it is.
  */
 static void add_verify(struct document *d, const char *name, const char *query)
 {
