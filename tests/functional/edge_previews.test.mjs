@@ -186,7 +186,7 @@ test("an element whose token is followed by another goes on showing a private pr
 	});
 	const dir = temp_dir(t);
 	certificate(dir);
-	const edge = new Child(t, edges.nginx(dir, port, d), { env: { PATH: process.env.PATH } });
+	const edge = start_proxy(t, dir, edges.nginx(dir, port, d));
 	const app = await targets.http_server(t, (req, res) => {
 		res.setHeader("content-type", "text/html");
 		res.end(`<!doctype html><title>app</title><h1>hello</h1><button onclick="fetch('/data').then((r) => (document.querySelector('h1').textContent = 'answered ' + r.status))">ask</button>`);
