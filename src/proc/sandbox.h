@@ -80,6 +80,7 @@ struct sandbox_request {
 	const char *cwd;     /* beneath it, relative; NULL: itself */
 	const char *node;    /* the prefix of a Node outside /usr (bound read-only, first in
 				PATH), or NULL */
+	const char *path; /* directories with colons between, before all others in PATH; or NULL */
 	const struct sandbox_bind *binds;
 	size_t n_binds;
 	enum sandbox_network network;

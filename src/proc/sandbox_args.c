@@ -267,7 +267,8 @@ static void each_proxy_variable(variable_fn *fn, void *arg)
 {
 	static const char *const names[] = { "HTTP_PROXY",       "HTTPS_PROXY",
 					     "http_proxy",       "https_proxy",
-					     "npm_config_proxy", "npm_config_https_proxy" };
+					     "npm_config_proxy", "npm_config_https_proxy",
+					     "YARN_HTTP_PROXY",  "YARN_HTTPS_PROXY" };
 	scoped(freep) char *url = xasprintf("http://127.0.0.1:%d", INSIDE_PROXY_PORT);
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
@@ -281,8 +282,10 @@ static void each_proxy_variable(variable_fn *fn, void *arg)
 static void each_variable(const struct sandbox_request *request, const char *home, bool is_isolated,
 			  variable_fn *fn, void *arg)
 {
-	scoped(freep) char *path = request->node ? xasprintf("%s/bin:" DEFAULT_PATH, request->node)
-						 : xstrdup(DEFAULT_PATH);
+	scoped(freep) char *path =
+		xasprintf("%s%s%s%s" DEFAULT_PATH, request->path ? request->path : "",
+			  request->path ? ":" : "", request->node ? request->node : "",
+			  request->node ? "/bin:" : "");
 
 	fn("PATH", path, arg);
 	fn("HOME", home, arg);

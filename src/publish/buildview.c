@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "publish/manager.h"
 #include "publish/publisher_priv.h"
 
 unsigned build_position(const struct build *b)
@@ -35,14 +36,11 @@ static void add_phases(cJSON *j, const struct build *b)
 
 static void add_project(cJSON *j, const struct build *b)
 {
-	static const char *const managers[] = {
-		[PM_NPM] = "npm", [PM_PNPM] = "pnpm", [PM_YARN] = "yarn", [PM_BUN] = "bun"
-	};
 	const struct project *project = b->project;
 
 	json_add_string(j, "framework", project ? framework_name(project->framework) : NULL);
 	json_add_string(j, "package_manager",
-			project && project->script ? managers[project->manager] : NULL);
+			project && project->script ? manager_name(project->manager) : NULL);
 	json_add_string(j, "script", project ? project->script : NULL);
 	json_add_string(j, "node", b->node_version);
 	if (b->was_isolated)

@@ -65,6 +65,24 @@ static void add_common(struct command *c)
 		add_env(c, variables[i]);
 }
 
+/* What keeps a manager from fetching another version of itself, or installing before a script. */
+static void add_manager(struct command *c, enum package_manager kind)
+{
+	static const char *const pnpm[] = {
+		"npm_config_manage_package_manager_versions=false",
+		"npm_config_package_manager_strict=false",
+		"npm_config_verify_deps_before_run=false",
+		/* as they are called from 11 on */
+		"pnpm_config_pm_on_fail=ignore",
+		"pnpm_config_verify_deps_before_run=false",
+	};
+
+	for (size_t i = 0; kind == PM_PNPM && i < ARRAY_SIZE(pnpm); i++)
+		add_env(c, pnpm[i]);
+	if (kind == PM_BERRY)
+		add_env(c, "YARN_ENABLE_TELEMETRY=0");
+}
+
 static void add_cache(struct command *c, const char *variable, const char *root, const char *name)
 {
 	char *text = xasprintf("%s=%s/" CACHE "/%s", variable, root, name);
@@ -96,12 +114,41 @@ static const struct manager managers[] = {
 		.unlocked = { "yarn", "install", "--non-interactive", "--cache-folder", CACHE "/yarn", NULL },
 		.no_scripts = "--ignore-scripts",
 	},
+	[PM_BERRY] = {
+		.locked = { "yarn", "install", "--immutable", NULL },
+		.unlocked = { "yarn", "install", "--no-immutable", NULL },
+		.no_scripts = "--mode=skip-build",
+	},
 	[PM_BUN] = {
 		.locked = { "bun", "install", "--frozen-lockfile", NULL },
 		.unlocked = { "bun", "install", NULL },
 		.no_scripts = "--ignore-scripts",
 	},
 };
+
+/*
+ * The manager itself, of its own version.  Some put their program in place by a script: that one is
+ * run, and no other.
+ */
+void command_manager(struct command *c, const struct build *b, const char *root)
+{
+	static const char script[] =
+		"npm install --no-audit --no-fund --no-save --ignore-scripts --omit=dev \"$0\" && "
+		"if [ -f \"node_modules/$1/install.js\" ]; then cd \"node_modules/$1\" && node "
+		"install.js; fi";
+	const char *package = b->project->manager_package;
+	const char *const argv[] = { "/bin/sh", "-c", script, package, NULL };
+	char *name = xstrndup(package, (size_t)(strrchr(package, '@') - package));
+
+	*c = (struct command){ 0 };
+	c->owned[c->n_owned++] = name;
+	add_args(c, argv);
+	add_arg(c, name);
+	c->owned[c->n_owned] = xasprintf("npm install %s", package);
+	c->shown = c->owned[c->n_owned++];
+	add_common(c);
+	add_cache(c, "npm_config_cache", root, "npm");
+}
 
 void command_install(struct command *c, const struct build *b, bool locked)
 {
@@ -113,8 +160,10 @@ void command_install(struct command *c, const struct build *b, bool locked)
 	if (!b->publisher->settings->publish_install_scripts)
 		add_arg(c, manager->no_scripts);
 	add_common(c);
+	add_manager(c, m);
 	add_cache(c, "npm_config_cache", b->key ? "/build" : b->root, "npm");
 	add_cache(c, "BUN_INSTALL_CACHE_DIR", b->key ? "/build" : b->root, "bun");
+	add_cache(c, "YARN_GLOBAL_FOLDER", b->key ? "/build" : b->root, "yarn");
 }
 
 void command_build(struct command *c, const struct build *b)
@@ -122,7 +171,9 @@ void command_build(struct command *c, const struct build *b)
 	*c = (struct command){ 0 };
 	add_args(c, (const char *const *)b->project->build_argv);
 	add_common(c);
+	add_manager(c, b->project->manager);
 	add_cache(c, "npm_config_cache", b->root, "npm");
+	add_cache(c, "YARN_GLOBAL_FOLDER", b->root, "yarn");
 	add_env(c, "NODE_ENV=production");
 	for (char **variable = b->project->build_env; variable && *variable; variable++)
 		add_env(c, *variable);
@@ -142,6 +193,7 @@ bool output_refuses_lock(const char *output, size_t len)
 		"ERR_PNPM_LOCKFILE_BREAKING_CHANGE",
 		"Your lockfile needs to be updated",
 		"lockfile had changes, but lockfile is frozen",
+		"The lockfile would have been",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(signs); i++)

@@ -17,6 +17,7 @@
 #include "base/strbuf.h"
 #include "publish/beneath.h"
 #include "publish/framework.h"
+#include "publish/manager.h"
 #include "publish/noderange.h"
 #include "publish/package.h"
 #include "publish/routers.h"
@@ -351,7 +352,7 @@ static void add_command(struct detection *d)
 {
 	struct project *p = d->project;
 
-	add(&p->build_argv, package_manager_name(p->manager));
+	add(&p->build_argv, manager_name(p->manager));
 	add(&p->build_argv, "run");
 	add(&p->build_argv, p->script);
 }
@@ -485,17 +486,19 @@ static char *node_range(struct detection *d)
 
 static void find_manager(struct detection *d)
 {
-	const char *lockfile;
-	bool is_ambiguous;
+	scoped(manager_done) struct manager manager = { 0 };
 	struct project *p = d->project;
 
-	p->manager = package_manager_of(d->package, d->dirfd, &lockfile, &is_ambiguous);
-	p->lockfile = xstrdup_null(lockfile);
+	manager_find(d->package, d->dirfd, &manager);
+	p->manager = manager.kind;
+	p->manager_range = STEAL(manager.range);
+	p->manager_package = STEAL(manager.package);
+	p->lockfile = xstrdup_null(manager.lockfile);
 	p->needs_install = package_has_dependencies(d->package);
-	if (is_ambiguous)
+	if (manager.is_ambiguous)
 		warn(p, xasprintf("There are lock files of several package managers: %s is used",
-				  package_manager_name(p->manager)));
-	else if (p->needs_install && !lockfile)
+				  manager_name(p->manager)));
+	else if (p->needs_install && !p->lockfile)
 		warn(p, xstrdup("There is no lock file: what is installed may differ from one "
 				"publish to the next"));
 }
@@ -539,6 +542,8 @@ struct project *project_free(struct project *p)
 {
 	if (!p)
 		return NULL;
+	free(p->manager_range);
+	free(p->manager_package);
 	free(p->lockfile);
 	free(p->script);
 	strv_free(p->build_argv);

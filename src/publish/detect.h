@@ -13,7 +13,8 @@
  */
 struct framework;
 
-enum package_manager { PM_NONE, PM_NPM, PM_PNPM, PM_YARN, PM_BUN };
+/* Yarn is two: the classic one, and "berry", from 2 on. */
+enum package_manager { PM_NONE, PM_NPM, PM_PNPM, PM_YARN, PM_BERRY, PM_BUN };
 
 /* How an absolute base path is given to the build without editing the project. */
 enum base_strategy {
@@ -38,14 +39,16 @@ struct project_params {
 struct project {
 	const struct framework *framework; /* framework_name(); NULL: a build script and no more */
 	enum package_manager manager;
-	char *lockfile;     /* its name, or NULL */
-	char *script;       /* of package.json; NULL: nothing is built, it is plain static */
-	char **build_argv;  /* {"npm", "run", "build", NULL} and the like */
-	char **build_env;   /* NAME=VALUE: the base path, the preset for static output, ... */
-	char **outputs;     /* relative directories, tried in this order */
-	char *node_range;   /* of engines.node (the framework's when installed), or NULL */
-	bool needs_install; /* it has dependencies */
-	char **warnings;    /* sentences, for the build's log and document */
+	char *manager_range;   /* of its versions that will do; NULL: any */
+	char *manager_package; /* "pnpm@10": what brings one; NULL: Node does */
+	char *lockfile;        /* its name, or NULL */
+	char *script;          /* of package.json; NULL: nothing is built, it is plain static */
+	char **build_argv;     /* {"npm", "run", "build", NULL} and the like */
+	char **build_env;      /* NAME=VALUE: the base path, the preset for static output, ... */
+	char **outputs;        /* relative directories, tried in this order */
+	char *node_range;      /* of engines.node (the framework's when installed), or NULL */
+	bool needs_install;    /* it has dependencies */
+	char **warnings;       /* sentences, for the build's log and document */
 	/* Files that the build is shown beside the project, read-only, in params' inject_dir: none
 	 * of them has to stand in the project. */
 	struct project_inject {

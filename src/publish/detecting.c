@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/strbuf.h"
 #include "base/trees.h"
+#include "publish/manager.h"
 #include "publish/output_priv.h"
 #include "publish/publisher_priv.h"
 
@@ -44,6 +45,7 @@ void detect_free(void *arg)
 	free(d->node);
 	free(d->node_version);
 	free(d->key);
+	free(d->manager_key);
 	free(d->own_modules);
 	free(d);
 }
@@ -130,8 +132,10 @@ static int compute_key(struct detect *d, int fd)
 	if (!package || !is_self_contained(package, fd))
 		return 0;
 	uname(&host);
-	strbuf_printf(&b, "1 %s %s %s %d %d\n", host.machine, d->node_version,
-		      d->node ? d->node : "", (int)d->project->manager, d->install_scripts);
+	strbuf_printf(&b, "2 %s %s %s %s %s %d\n", host.machine, d->node_version,
+		      d->node ? d->node : "", manager_name(d->project->manager),
+		      d->project->manager_package ? d->project->manager_package : "",
+		      d->install_scripts);
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
 		scoped(freep) char *content = NULL;
 		size_t len;
@@ -257,6 +261,8 @@ static int copy_project(struct detect *d)
 		r = remove_outputs(d, project_fd);
 	if (r >= 0)
 		r = make_directory_at(project_fd, "node_modules");
+	if (r >= 0 && d->manager_key)
+		r = make_directory_at(work_fd, "manager");
 	if (r >= 0)
 		r = write_injects(d, work_fd);
 	if (r >= 0 && d->project->needs_install && d->install && d->is_isolated)
@@ -270,33 +276,28 @@ static int copy_project(struct detect *d)
 	return 0;
 }
 
-static bool is_program(const char *dir, const char *name)
-{
-	scoped(freep) char *path = xasprintf("%s/%s", dir, name);
-
-	return access(path, X_OK) == 0;
-}
-
-/* Where the sandbox looks for it, too. */
+/* What brings it is kept as packages are; where npm is missing, too, there is no way to it. */
 static int check_manager(struct detect *d)
 {
-	static const char *const names[] = { [PM_NONE] = "npm",
-					     [PM_NPM] = "npm",
-					     [PM_PNPM] = "pnpm",
-					     [PM_YARN] = "yarn",
-					     [PM_BUN] = "bun" };
-	const char *name = names[d->project->manager];
-	scoped(freep) char *beside_node = xasprintf("%s/bin", d->node);
+	const struct project *p = d->project;
+	const char *name = manager_name(p->manager);
+	scoped(freep) char *text = NULL;
+	char key[SHA256_HEX_SIZE];
+	struct utsname host;
 
-	if (is_program(beside_node, name) || is_program("/usr/local/bin", name) ||
-	    is_program("/usr/bin", name))
+	if (manager_is_installed(p->manager, p->manager_range, d->node))
 		return 0;
-	return fault_set(&d->fault, FAULT_INSTALL_FAILED,
-			 "the project is for %s%s%s%s, and there is no %s in /usr/bin, "
-			 "/usr/local/bin or %s: install it there, or use another",
-			 name, d->project->lockfile ? " (" : "",
-			 d->project->lockfile ? d->project->lockfile : "",
-			 d->project->lockfile ? ")" : "", name, beside_node);
+	if (!p->manager_package || !manager_is_installed(PM_NPM, NULL, d->node))
+		return fault_set(&d->fault, FAULT_INSTALL_FAILED,
+				 "there is no %s in %s/bin, /usr/local/bin or /usr/bin%s: install "
+				 "it there",
+				 name, d->node,
+				 p->manager_package ? ", and no npm to fetch it with" : "");
+	uname(&host);
+	text = xasprintf("manager 1 %s %s %s\n", host.machine, d->node_version, p->manager_package);
+	sha256_hex(text, strlen(text), key);
+	d->manager_key = xstrdup(key);
+	return 0;
 }
 
 int detect_work(void *input)

@@ -11,6 +11,7 @@ libpreviewd_a_SOURCES += \
 	%reldir%/detect.c %reldir%/detect.h \
 	%reldir%/detecting.c \
 	%reldir%/framework.c %reldir%/framework.h %reldir%/frameworks.def \
+	%reldir%/manager.c %reldir%/manager.h \
 	%reldir%/modules.c \
 	%reldir%/node.c \
 	%reldir%/noderange.c %reldir%/noderange.h \
@@ -33,6 +34,7 @@ libpreviewd_a_SOURCES += \
 	%reldir%/steps.c %reldir%/steps_priv.h \
 	%reldir%/steps_build.c \
 	%reldir%/steps_install.c \
+	%reldir%/steps_manager.c \
 	%reldir%/steps_run.c \
 	%reldir%/switch.c \
 	%reldir%/walk.c \

@@ -29,24 +29,6 @@ struct package {
 static const char *const dependency_kinds[] = { "dependencies", "devDependencies",
 						"optionalDependencies" };
 
-/* clang-format off */
-static const struct {
-	const char *name;
-	enum package_manager manager;
-} lockfiles[] = {
-	{ "pnpm-lock.yaml", PM_PNPM },
-	{ "yarn.lock", PM_YARN },
-	{ "bun.lock", PM_BUN },
-	{ "bun.lockb", PM_BUN },
-	{ "package-lock.json", PM_NPM },
-	{ "npm-shrinkwrap.json", PM_NPM },
-};
-
-static const char *const manager_names[] = {
-	[PM_NONE] = "npm", [PM_NPM] = "npm", [PM_PNPM] = "pnpm", [PM_YARN] = "yarn", [PM_BUN] = "bun",
-};
-/* clang-format on */
-
 /* An object, or NULL where there is no such file or it is no object. */
 static int read_object(int dirfd, const char *path, size_t max, cJSON **ret, struct fault *reterr)
 {
@@ -179,48 +161,19 @@ bool package_has_dependencies(const struct package *p)
 	return false;
 }
 
-static enum package_manager manager_of_field(const struct package *p)
+const char *package_manager_field(const struct package *p)
 {
-	const char *field = p ? json_string(p->json, "packageManager") : NULL;
-	const size_t len = field ? strcspn(field, "@") : 0;
-
-	for (enum package_manager m = PM_NPM; field && m < ARRAY_SIZE(manager_names); m++)
-		if (strlen(manager_names[m]) == len && strncmp(field, manager_names[m], len) == 0)
-			return m;
-	return PM_NONE;
+	return p ? json_string(p->json, "packageManager") : NULL;
 }
 
-static bool is_there(int dirfd, const char *name)
+void package_manager_engine(const struct package *p, const char **ret_name, const char **ret_range)
 {
-	scoped(closep) int fd = beneath_open(dirfd, name, O_PATH);
+	const cJSON *engine = p ? member(member(p->json, "devEngines"), "packageManager") : NULL;
 
-	return fd >= 0;
-}
-
-enum package_manager package_manager_of(const struct package *p, int dirfd,
-					const char **ret_lockfile, bool *ret_is_ambiguous)
-{
-	enum package_manager manager = manager_of_field(p);
-	bool is_ambiguous = false;
-
-	*ret_lockfile = NULL;
-	for (size_t i = 0; i < ARRAY_SIZE(lockfiles); i++) {
-		if (!is_there(dirfd, lockfiles[i].name))
-			continue;
-		if (manager == PM_NONE)
-			manager = lockfiles[i].manager;
-		if (manager != lockfiles[i].manager)
-			is_ambiguous = true;
-		else if (!*ret_lockfile)
-			*ret_lockfile = lockfiles[i].name;
-	}
-	*ret_is_ambiguous = is_ambiguous;
-	return manager == PM_NONE && p ? PM_NPM : manager;
-}
-
-const char *package_manager_name(enum package_manager m)
-{
-	return manager_names[m];
+	if (cJSON_IsArray(engine))
+		engine = cJSON_GetArrayItem(engine, 0);
+	*ret_name = engine ? json_string(engine, "name") : NULL;
+	*ret_range = engine ? json_string(engine, "version") : NULL;
 }
 
 static char *engine_of(const cJSON *package)

@@ -30,10 +30,9 @@ bool package_depends_on(const struct package *p, const char *name);
 unsigned package_dependency_major(const struct package *p, const char *name);
 bool package_has_dependencies(const struct package *p);
 
-/* By the field packageManager, else by the lock file that is there; NULL for no lock file. */
-enum package_manager package_manager_of(const struct package *p, int dirfd,
-					const char **ret_lockfile, bool *ret_is_ambiguous);
-const char *package_manager_name(enum package_manager m); /* the command */
+const char *package_manager_field(const struct package *p); /* packageManager */
+/* Of devEngines.packageManager; each NULL where there is none. */
+void package_manager_engine(const struct package *p, const char **ret_name, const char **ret_range);
 
 /* engines.node of a dependency, as installed or, before that, as locked by npm; or NULL. */
 char *dependency_engine(int dirfd, const char *name);

@@ -297,10 +297,11 @@ struct build {
 	char *work_path;      /* the same, absolute; the copy of the project is below project/ */
 	char *root;           /* what it is built in, as the command sees it */
 	char *key;            /* of its packages in the store; NULL: they cannot be shared */
+	char *manager_key;    /* of its package manager there; NULL: it is installed */
 	char *own_modules;    /* the project's own node_modules, to be bound */
 	const char *packages; /* "cached", "installed", "project", "none"; NULL: not yet */
 	bool isolated, was_isolated;
-	struct module_store *modules;
+	struct module_store *modules, *manager;
 	bool tried_install; /* with the lock file, which did not fit */
 	struct sandbox_run *run;
 	build_run_over_fn *run_over; /* its end, for the phase */
@@ -373,7 +374,7 @@ struct detect {
 	int source_fd;
 	struct project *project;
 	char *node, *node_version;
-	char *key;
+	char *key, *manager_key;
 	char *own_modules;
 	struct fault fault;
 };
@@ -387,10 +388,10 @@ extern const char *const module_places[];
 struct settle {
 	volatile bool cancel;
 	int state_fd;
-	char *path; /* "builds/ID/install" */
+	char *path; /* "builds/ID/install": what was installed, and there it is made ready */
 	uint64_t bytes;
 };
-struct settle *settle_new(int state_fd, const char *work);
+struct settle *settle_new(int state_fd, const char *path);
 int settle_work(void *settle);
 void settle_free(void *settle);
 
@@ -437,8 +438,11 @@ struct command {
 	size_t n_argv, n_environ;
 	char *owned[8];
 	size_t n_owned;
+	const char *shown; /* in the log, of one whose argv says too much; borrowed */
 };
 void command_done(struct command *c);
+/* Brings the package manager into `root`, as the command sees it. */
+void command_manager(struct command *c, const struct build *b, const char *root);
 void command_install(struct command *c, const struct build *b, bool locked);
 void command_build(struct command *c, const struct build *b);
 /* Whether the output says that the lock file doesn't fit, so that installing without it may do. */

@@ -17,12 +17,12 @@
 /* "$app" is SvelteKit's. */
 const char *const module_places[] = { ".vite", ".vite-temp", ".cache", "$app", NULL };
 
-struct settle *settle_new(int state_fd, const char *work)
+struct settle *settle_new(int state_fd, const char *path)
 {
 	struct settle *s = xcalloc(1, sizeof(*s));
 
 	s->state_fd = state_fd;
-	s->path = xasprintf("%s/install", work);
+	s->path = xstrdup(path);
 	return s;
 }
 

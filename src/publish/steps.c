@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "publish/manager.h"
 #include "publish/steps_priv.h"
 
 /*
@@ -57,11 +58,6 @@ void *build_job_over(struct build *b)
  */
 static void log_project(struct build *b)
 {
-	static const char *const managers[] = { [PM_NONE] = "npm",
-						[PM_NPM] = "npm",
-						[PM_PNPM] = "pnpm",
-						[PM_YARN] = "yarn",
-						[PM_BUN] = "bun" };
 	const struct project *project = b->project;
 
 	if (!project->script) {
@@ -69,7 +65,7 @@ static void log_project(struct build *b)
 	} else {
 		build_log(b, "detect: %s, script \"%s\", %s, Node %s",
 			  framework_name(project->framework), project->script,
-			  managers[project->manager], b->node_version);
+			  manager_name(project->manager), b->node_version);
 	}
 	for (char **warning = project->warnings; warning && *warning; warning++)
 		build_log(b, "warning: %s", *warning);
@@ -90,6 +86,7 @@ static void on_detected(int result, void *arg)
 	b->node = STEAL(d->node);
 	b->node_version = STEAL(d->node_version);
 	b->key = STEAL(d->key);
+	b->manager_key = STEAL(d->manager_key);
 	b->own_modules = STEAL(d->own_modules);
 	log_project(b);
 	if (b->project->script) {
@@ -125,7 +122,7 @@ void steps_begin(struct build *b)
 	d->is_isolated = sandbox_isolates(p->sandbox);
 	d->inject_dir =
 		d->is_isolated ? xstrdup(PROJECT_INJECT_DIR) : xasprintf("%s/inject", b->work_path);
-	b->root = d->is_isolated ? xstrdup("/build") : xasprintf("%s/project", b->work_path);
+	b->root = d->is_isolated ? xstrdup(BUILD_ROOT) : xasprintf("%s/project", b->work_path);
 	d->bytes_max = settings->publish_disk_max;
 	d->source_fd = -1;
 	if (build_job(b, detect_work, d, &d->cancel, detect_free, on_detected))
@@ -236,6 +233,7 @@ void steps_stop(struct build *b)
 	b->job = job_free(b->job);
 	b->switching = switching_free(b->switching);
 	b->modules = modules_let_go(b->modules);
+	b->manager = modules_let_go(b->manager);
 	if (b->work && !p->is_ending)
 		publisher_remove(p, b->work);
 	closep(&b->source_fd);
@@ -250,6 +248,7 @@ void steps_stop(struct build *b)
 	free(STEAL(b->work_path));
 	free(STEAL(b->root));
 	free(STEAL(b->key));
+	free(STEAL(b->manager_key));
 	free(STEAL(b->own_modules));
 	free(STEAL(b->last_output));
 	free(STEAL(b->base_state));

@@ -34,7 +34,8 @@ static void on_settled(int result, void *arg)
 
 static void settle(struct build *b)
 {
-	struct settle *s = settle_new(b->publisher->state_fd, b->work);
+	scoped(freep) char *path = xasprintf("%s/install", b->work);
+	struct settle *s = settle_new(b->publisher->state_fd, path);
 
 	build_job(b, settle_work, s, &s->cancel, settle_free, on_settled);
 }
@@ -80,10 +81,8 @@ static void run_install(struct build *b, bool locked)
 		     });
 }
 
-void steps_install(struct build *b)
+void steps_packages(struct build *b)
 {
-	build_set_phase(b, PHASE_INSTALL);
-	build_tell(b);
 	if (!b->project->needs_install) {
 		b->packages = "none";
 		steps_build(b);

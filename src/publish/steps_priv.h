@@ -23,12 +23,15 @@ void *build_job_over(struct build *b);
 
 void steps_check(struct build *b);
 
-/* ---- steps_install.c and steps_build.c ---- */
+/* ---- steps_manager.c, steps_install.c and steps_build.c ---- */
 
-void steps_install(struct build *b);
+void steps_install(struct build *b);  /* its package manager, and then ... */
+void steps_packages(struct build *b); /* ... its packages */
 void steps_build(struct build *b);
 
 /* ---- steps_run.c: a command in the sandbox ---- */
+
+#define BUILD_ROOT "/build" /* where the project is, inside */
 
 struct run_request {
 	const struct command *command;

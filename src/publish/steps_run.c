@@ -14,6 +14,8 @@
 #define CONNECTIONS_MAX 256
 #define BUFFER_MAX      (256 * 1024) /* bytes, a connection */
 
+#define MANAGER "/manager/node_modules" /* where one that was fetched is, inside */
+
 #define TELLING_LINES 60
 #define OUTPUT_KEPT   16384 /* of a command, to know why it failed */
 
@@ -103,7 +105,9 @@ static void log_command(struct build *b, const struct command *c)
 {
 	scoped(strbuf_done) struct strbuf line = strbuf_init(4096);
 
-	for (size_t i = 0; i < c->n_argv; i++)
+	if (c->shown)
+		strbuf_printf(&line, " %s", c->shown);
+	for (size_t i = 0; !c->shown && i < c->n_argv; i++)
 		strbuf_printf(&line, " %s", c->argv[i]);
 	build_log(b, "%s:%s", build_phase_names[b->phase], strbuf_str(&line));
 }
@@ -114,6 +118,22 @@ static const char *node_outside(const struct build *b)
 	if (!b->node || strcmp(b->node, "/usr") == 0 || strcmp(b->node, "/usr/local") == 0)
 		return NULL;
 	return b->node;
+}
+
+/*
+ * The package manager that was fetched is seen by every command: scripts call it, too.  Returns the
+ * directory of its program, which the caller frees, or NULL.
+ */
+static char *add_manager(const struct build *b, struct sandbox_bind *binds, size_t *n)
+{
+	const char *modules = b->manager ? module_store_path(b->manager) : NULL;
+
+	if (!modules)
+		return NULL;
+	if (!sandbox_isolates(b->publisher->sandbox))
+		return xasprintf("%s/.bin", modules);
+	binds[(*n)++] = (struct sandbox_bind){ .source = modules, .target = MANAGER };
+	return xstrdup(MANAGER "/.bin");
 }
 
 static void on_end(enum sandbox_end end, int code, void *arg)
@@ -129,13 +149,17 @@ void build_run(struct build *b, const struct run_request *r)
 	static const struct sandbox_ops ops = { .on_output = on_output, .on_end = on_end };
 	struct publisher *p = b->publisher;
 	const struct settings *settings = p->settings;
+	scoped(freep) struct sandbox_bind *binds = xcalloc(r->n_binds + 1, sizeof(*binds));
+	size_t n_binds = r->n_binds;
+	scoped(freep) char *path = add_manager(b, binds, &n_binds);
 	const struct sandbox_request request = {
 		.argv = r->command->argv,
 		.environ_ = r->command->environ_,
 		.workdir = r->workdir,
 		.node = node_outside(b),
-		.binds = r->binds,
-		.n_binds = r->n_binds,
+		.path = path,
+		.binds = binds,
+		.n_binds = n_binds,
 		.network = r->network,
 		.proxy_socket = r->network == SANDBOX_PROXY ? p->proxy_path : NULL,
 		.limits = {
@@ -148,6 +172,8 @@ void build_run(struct build *b, const struct run_request *r)
 		},
 	};
 
+	for (size_t i = 0; i < r->n_binds; i++)
+		binds[i] = r->binds[i];
 	b->last_output_len = 0;
 	b->run_over = r->over;
 	log_command(b, r->command);

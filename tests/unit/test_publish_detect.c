@@ -24,7 +24,7 @@ struct expected {
 	struct file files[6];
 	struct project_params params;
 	/* NULL: not looked at */
-	const char *framework, *script, *lockfile, *range;
+	const char *framework, *script, *lockfile, *range, *manager, *manager_range;
 	const char *command; /* build_argv with spaces */
 	const char *outputs; /* with spaces */
 	const char *env;     /* one of build_env */
@@ -109,6 +109,25 @@ static const struct expected rows[] = {
 	{ "packageManager wins", { { "package.json", "{\"packageManager\":\"pnpm@9.1.0\",\"scripts\":{\"build\":\"x\"},\"dependencies\":{\"a\":\"1\"}}" },
 	    { "package-lock.json", "{}" }, { "pnpm-lock.yaml", "" } }, .command = "pnpm run build", .lockfile = "pnpm-lock.yaml", .warning = "several package managers" },
 	{ "an unknown packageManager", { { "package.json", "{\"packageManager\":\"npmx@1\",\"scripts\":{\"build\":\"x\"}}" } }, .command = "npm run build" },
+
+	{ "npm comes with Node", { BUILD("x", "\"a\":\"1\""), { "package-lock.json", "{}" } }, .manager = "", .manager_range = "" },
+	{ "pnpm by what it pins", { { "package.json", "{\"packageManager\":\"pnpm@9.15.0+sha512.0a1b\",\"scripts\":{\"build\":\"x\"}}" },
+	    { "pnpm-lock.yaml", "lockfileVersion: '6.0'\n" } }, .manager = "pnpm@9.15.0", .manager_range = "9.15.0" },
+	{ "pnpm that pins nothing of sense", { { "package.json", "{\"packageManager\":\"pnpm@file:../x\",\"scripts\":{\"build\":\"x\"}}" } },
+	  .command = "pnpm run build", .manager = "pnpm@10", .manager_range = "" },
+	{ "pnpm by devEngines", { { "package.json", "{\"devEngines\":{\"packageManager\":{\"name\":\"pnpm\",\"version\":\"^11.2.0\"}},\"scripts\":{\"build\":\"x\"}}" } },
+	  .command = "pnpm run build", .manager = "pnpm@^11.2.0", .manager_range = "^11.2.0" },
+	{ "pnpm 7 by its lock", { BUILD("x", "\"a\":\"1\""), { "pnpm-lock.yaml", "lockfileVersion: 5.4\n\nspecifiers:\n" } }, .manager = "pnpm@7", .manager_range = ">=6.10 <8" },
+	{ "pnpm 8 by its lock", { BUILD("x", "\"a\":\"1\""), { "pnpm-lock.yaml", "lockfileVersion: '6.0'\n" } }, .manager = "pnpm@8", .manager_range = "8" },
+	{ "pnpm by a lock of today", { BUILD("x", "\"a\":\"1\""), { "pnpm-lock.yaml", "lockfileVersion: '9.0'\n" } }, .manager = "pnpm@10", .manager_range = ">=9" },
+	{ "yarn by its lock", { BUILD("x", "\"a\":\"1\""), { "yarn.lock", "# yarn lockfile v1\n\n\na@1:\n" } }, .manager = "yarn@1", .manager_range = "1" },
+	{ "yarn 3 by its lock", { BUILD("x", "\"a\":\"1\""), { "yarn.lock", "# x\n\n__metadata:\n  version: 6\n" } },
+	  .command = "yarn run build", .manager = "@yarnpkg/cli-dist@3", .manager_range = "2 || 3" },
+	{ "yarn 4 by its lock", { BUILD("x", "\"a\":\"1\""), { "yarn.lock", "# x\n\n__metadata:\n  version: 8\n  cacheKey: 10c0\n" } }, .manager = "@yarnpkg/cli-dist@4", .manager_range = ">=4" },
+	{ "yarn 4 by its settings", { { "package.json", "{\"packageManager\":\"yarn\",\"scripts\":{\"build\":\"x\"}}" }, { ".yarnrc.yml", "" } }, .manager = "@yarnpkg/cli-dist@4" },
+	{ "yarn 4 by what it pins", { { "package.json", "{\"packageManager\":\"yarn@4.5.0\",\"scripts\":{\"build\":\"x\"}}" } }, .manager = "@yarnpkg/cli-dist@4.5.0" },
+	{ "yarn 1 by what it pins", { { "package.json", "{\"packageManager\":\"yarn@1.22.19\",\"scripts\":{\"build\":\"x\"}}" } }, .manager = "yarn@1.22.19" },
+	{ "bun", { BUILD("x", "\"a\":\"1\""), { "bun.lock", "{}" } }, .manager = "bun@1", .manager_range = "" },
 
 	{ "engines", { { "package.json", "{\"scripts\":{\"build\":\"x\"},\"engines\":{\"node\":\">=18\"}}" } }, .range = ">=18" },
 	{ "engines that are none", { { "package.json", "{\"scripts\":{\"build\":\"x\"},\"engines\":{\"node\":\"lts/*\"}}" } }, .range = "", .warning = "engines.node" },
@@ -204,6 +223,8 @@ static void check(const struct expected *row)
 	equals(row, "script", p->script, row->script);
 	equals(row, "lock file", p->lockfile, row->lockfile);
 	equals(row, "range", p->node_range, row->range);
+	equals(row, "manager", p->manager_package, row->manager);
+	equals(row, "manager's range", p->manager_range, row->manager_range);
 	joined_equals(row, "command", p->build_argv, row->command);
 	joined_equals(row, "outputs", p->outputs, row->outputs);
 	mentions(row, "environment", p->build_env, row->env);

@@ -236,6 +236,7 @@ static void a_lock_file_that_does_not_fit_is_known_by_what_is_said(void **state)
 		{ "npm error code EUSAGE\nnpm error\nnpm error `npm ci` can only install packages "
 		  "when your package.json and package-lock.json",
 		  true },
+		{ "YN0028: The lockfile would have been modified by this install, which is", true },
 		{ " ERR_PNPM_OUTDATED_LOCKFILE  Cannot install", true },
 		{ "error lockfile had changes, but lockfile is frozen", true },
 		{ "npm error code E404\nnpm error 404 Not Found", false },

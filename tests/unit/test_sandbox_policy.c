@@ -120,13 +120,14 @@ static void a_request_adds_what_it_asks_for(void **state)
 		.cwd = "packages/web",
 		.environ_ = (const char *const[]){ "HOME=/elsewhere", "A=b=c d", NULL },
 		.node = "/opt/node22",
+		.path = "/tools",
 		.binds = binds,
 		.n_binds = ARRAY_SIZE(binds),
 	});
 
 	(void)state;
 	assert_has(args, "--chdir /build/packages/web ");
-	assert_has(args, "--setenv PATH /opt/node22/bin:/usr/local/bin:/usr/bin:/bin ");
+	assert_has(args, "--setenv PATH /tools:/opt/node22/bin:/usr/local/bin:/usr/bin:/bin ");
 	assert_has(args, "--ro-bind /opt/node22 /opt/node22 ");
 	assert_has(args, "--setenv A b=c d ");
 	assert_order(args, "--setenv HOME /home/build ", "--setenv HOME /elsewhere ");
