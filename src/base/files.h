@@ -15,6 +15,9 @@ int mkdir_parents(const char *path, mode_t mode) must_use;
 /* Opens a directory as a place to resolve beneath. */
 int open_directory(const char *path) must_use;
 
+/* Where what is open is now, absolute; NULL where it has no name.  The caller frees it. */
+char *path_of_fd(int fd);
+
 /* Makes a directory of ours (0700); one that is there is no error. */
 int make_directory_at(int dirfd, const char *path) must_use;
 

@@ -326,6 +326,15 @@ char **strv_copy(char *const *list)
 	return copy;
 }
 
+void strv_add_take(char ***list, char *s)
+{
+	const size_t n = strv_len(*list);
+
+	*list = xrealloc(*list, (n + 2) * sizeof(**list));
+	(*list)[n] = s;
+	(*list)[n + 1] = NULL;
+}
+
 bool strv_has(char *const *list, const char *s)
 {
 	for (size_t i = 0; list && list[i]; i++)

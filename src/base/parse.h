@@ -43,6 +43,8 @@ bool port_ranges_have(const struct port_range *ranges, size_t n, uint16_t port);
 char **parse_list(const char *s, char separator);
 char **strv_free(char **list);
 char **strv_copy(char *const *list); /* of NULL: an empty one */
+/* Adds to a list, which may be NULL, what is the list's from then on. */
+void strv_add_take(char ***list, char *s);
 bool strv_has(char *const *list, const char *s);
 size_t strv_len(char *const *list);
 DEFINE_CLEANUP(char **, strv_free)

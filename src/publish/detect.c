@@ -21,6 +21,7 @@
 #include "publish/noderange.h"
 #include "publish/package.h"
 #include "publish/routers.h"
+#include "publish/workspace.h"
 
 #define VALUE_MAX   8192
 #define VERSION_MAX 256
@@ -29,7 +30,7 @@
 struct detection {
 	int dirfd;
 	const struct project_params *params;
-	const struct package *package;
+	const struct package *package, *top; /* `top` is of the workspace, or NULL */
 	const struct framework *framework;
 	const char *script;
 	struct project *project;
@@ -37,18 +38,9 @@ struct detection {
 
 /* --- lists */
 
-static void add_take(char ***list, char *s)
-{
-	const size_t n = strv_len(*list);
-
-	*list = xrealloc(*list, (n + 2) * sizeof(**list));
-	(*list)[n] = s;
-	(*list)[n + 1] = NULL;
-}
-
 static void add(char ***list, const char *s)
 {
-	add_take(list, xstrdup(s));
+	strv_add_take(list, xstrdup(s));
 }
 
 static void add_once_take(char ***list, char *s)
@@ -56,7 +48,7 @@ static void add_once_take(char ***list, char *s)
 	if (strv_has(*list, s))
 		free(s);
 	else
-		add_take(list, s);
+		strv_add_take(list, s);
 }
 
 static char **words(const char *list)
@@ -66,7 +58,7 @@ static char **words(const char *list)
 
 static void warn(struct project *p, char *sentence)
 {
-	add_take(&p->warnings, sentence);
+	strv_add_take(&p->warnings, sentence);
 }
 
 /* --- the text of a script */
@@ -212,10 +204,17 @@ static int no_script(const struct detection *d, struct fault *reterr)
 	scoped(freep) char *names = package_script_names(d->package);
 	const char *asked = d->params->build_script;
 	const char *are = *names ? names : "none";
+	scoped(strv_freep) char **packages = workspace_patterns(d->dirfd);
 
 	if (asked)
 		return fault_set(reterr, FAULT_NO_BUILD_SCRIPT,
 				 "package.json has no script '%s'; its scripts: %s", asked, are);
+	if (packages)
+		return fault_set(reterr, FAULT_NO_BUILD_SCRIPT,
+				 "package.json has no build script (its scripts: %s), and this is "
+				 "the top of a workspace: publish the package in it that is the "
+				 "page (%s), by its directory",
+				 are, packages[0]);
 	return fault_set(reterr, FAULT_NO_BUILD_SCRIPT,
 			 "package.json has no build script (its scripts: %s): name one with "
 			 "build_script, or add one that builds the project",
@@ -284,7 +283,7 @@ static void add_environment(struct detection *d, const char *list)
 	scoped(strv_freep) char **pairs = words(list);
 
 	for (size_t i = 0; pairs[i]; i++)
-		add_take(&d->project->build_env, expand(d, pairs[i]));
+		strv_add_take(&d->project->build_env, expand(d, pairs[i]));
 }
 
 static void add_variable(struct detection *d, const char *name, const char *value)
@@ -292,7 +291,7 @@ static void add_variable(struct detection *d, const char *name, const char *valu
 	scoped(freep) char *expanded = value ? expand(d, value) : NULL;
 
 	if (expanded)
-		add_take(&d->project->build_env, xasprintf("%s=%s", name, expanded));
+		strv_add_take(&d->project->build_env, xasprintf("%s=%s", name, expanded));
 }
 
 static void add_injects(struct detection *d, const char *list)
@@ -468,6 +467,13 @@ static char *both_ranges(const char *a, const char *b)
 	return strbuf_steal(&both);
 }
 
+static char *find_engine(const struct detection *d, const char *package)
+{
+	char *engine = dependency_engine(d->dirfd, package);
+
+	return engine || !d->params->top ? engine : dependency_engine(*d->params->top, package);
+}
+
 /* The framework's own demand is the one that breaks a build, so it is asked beside the project's.
  */
 static char *node_range(struct detection *d)
@@ -478,7 +484,7 @@ static char *node_range(struct detection *d)
 
 	for (size_t i = 0; packages[i] && !theirs; i++)
 		if (package_depends_on(d->package, packages[i]))
-			theirs = dependency_engine(d->dirfd, packages[i]);
+			theirs = find_engine(d, packages[i]);
 	if (!theirs || strlen(theirs) > VERSION_MAX || !node_range_is_valid(theirs))
 		return STEAL(own);
 	return own ? both_ranges(own, theirs) : STEAL(theirs);
@@ -489,12 +495,13 @@ static void find_manager(struct detection *d)
 	scoped(manager_done) struct manager manager = { 0 };
 	struct project *p = d->project;
 
-	manager_find(d->package, d->dirfd, &manager);
+	manager_find(d->top ? d->top : d->package, d->params->top ? *d->params->top : d->dirfd,
+		     &manager);
 	p->manager = manager.kind;
 	p->manager_range = STEAL(manager.range);
 	p->manager_package = STEAL(manager.package);
 	p->lockfile = xstrdup_null(manager.lockfile);
-	p->needs_install = package_has_dependencies(d->package);
+	p->needs_install = package_has_dependencies(d->package) || package_has_dependencies(d->top);
 	if (manager.is_ambiguous)
 		warn(p, xasprintf("There are lock files of several package managers: %s is used",
 				  manager_name(p->manager)));
@@ -506,14 +513,17 @@ static void find_manager(struct detection *d)
 int project_detect(int dirfd, const struct project_params *params, struct project **ret,
 		   struct fault *reterr)
 {
-	scoped(package_freep) struct package *package = NULL;
+	scoped(package_freep) struct package *package = NULL, *top = NULL;
 	scoped(project_freep) struct project *p = xcalloc(1, sizeof(*p));
 	struct detection d = { .dirfd = dirfd, .params = params, .project = p };
 	int r = package_read(dirfd, &package, reterr);
 
+	if (r >= 0 && params->top)
+		r = package_read(*params->top, &top, reterr);
 	if (r < 0)
 		return r;
 	d.package = package;
+	d.top = top;
 	if (package)
 		choose(&d);
 	if (!p->script) {

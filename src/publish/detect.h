@@ -32,6 +32,7 @@ struct project_params {
 	const char *base; /* "/api/…/published/"; NULL: none is given (a host of its own) */
 	/* Where the injects will be, as the build sees it; NULL: PROJECT_INJECT_DIR. */
 	const char *inject_dir;
+	const int *top; /* of the workspace that the project is a package of; NULL: of none */
 };
 
 #define PROJECT_INJECT_DIR "/inject"

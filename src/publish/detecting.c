@@ -16,13 +16,17 @@
 #include "base/mem.h"
 #include "base/strbuf.h"
 #include "base/trees.h"
+#include "publish/beneath.h"
 #include "publish/manager.h"
 #include "publish/output_priv.h"
 #include "publish/publisher_priv.h"
+#include "publish/workspace.h"
 
 #define ENTRIES_MAX 200000 /* of a project */
 #define DEPTH_MAX   64
 #define LOCK_MAX    (32 * 1024 * 1024)
+#define PACKAGE_MAX (1024 * 1024)
+#define LEVELS_MAX  8 /* from a package up to its workspace */
 
 #define OPEN_DIRECTORY (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
@@ -31,6 +35,10 @@ void detect_free(void *arg)
 	struct detect *d = arg;
 
 	closep(&d->source_fd);
+	if (d->member)
+		closep(&d->top_fd);
+	free(d->member);
+	strv_free(d->packages);
 	project_free(d->project);
 	fault_done(&d->fault);
 	free(d->workdir.path);
@@ -82,31 +90,43 @@ static int write_injects(struct detect *d, int work_fd)
 	return r;
 }
 
-/* What of package.json makes an installation depend on more than itself and its lock file. */
-static bool is_self_contained(const cJSON *package, int fd)
+/* Whether a package depends on nothing but packages, of registries or of its workspace. */
+static bool is_self_contained(const cJSON *package)
 {
 	static const char *const groups[] = { "dependencies", "devDependencies",
 					      "optionalDependencies", "resolutions", "overrides" };
-	static const char *const schemes[] = { "file:", "link:", "portal:", "workspace:",
-					       "patch:" };
+	static const char *const schemes[] = { "file:", "link:", "portal:" };
 	const cJSON *one;
 
-	if (cJSON_GetObjectItemCaseSensitive(package, "workspaces") ||
-	    faccessat(fd, "pnpm-workspace.yaml", F_OK, AT_SYMLINK_NOFOLLOW) == 0 ||
-	    faccessat(fd, ".yarnrc.yml", F_OK, AT_SYMLINK_NOFOLLOW) == 0 ||
-	    faccessat(fd, "patches", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-		return false;
 	for (size_t i = 0; i < ARRAY_SIZE(groups); i++) {
 		cJSON_ArrayForEach(one, cJSON_GetObjectItemCaseSensitive(package, groups[i]))
 		{
-			if (!cJSON_IsString(one))
-				return cJSON_IsObject(one);
-			for (size_t s = 0; s < ARRAY_SIZE(schemes); s++)
+			if (!cJSON_IsString(one) && !cJSON_IsObject(one))
+				return false;
+			for (size_t s = 0; cJSON_IsString(one) && s < ARRAY_SIZE(schemes); s++)
 				if (strncmp(one->valuestring, schemes[s], strlen(schemes[s])) == 0)
 					return false;
 		}
 	}
 	return true;
+}
+
+/* Yarn's other way needs no node_modules, but what it has instead, wherever the settings say. */
+static bool has_node_modules(const struct detect *d, int project_fd)
+{
+	scoped(freep) char *text = NULL;
+	const char *linker;
+
+	if (d->project->manager != PM_BERRY)
+		return true;
+	if (read_file_at(project_fd, ".yarnrc.yml", LOCK_MAX, &text, NULL) < 0)
+		return false;
+	linker = strstr(text, "nodeLinker:");
+	if (!linker)
+		return false;
+	linker += strlen("nodeLinker:");
+	linker += strspn(linker, " \t'\"");
+	return strncmp(linker, "node-modules", strlen("node-modules")) == 0;
 }
 
 static void key_add(struct strbuf *b, const char *name, const char *text, size_t len)
@@ -115,37 +135,71 @@ static void key_add(struct strbuf *b, const char *name, const char *text, size_t
 	strbuf_add(b, text, len);
 }
 
-/* A digest of all that the installation depends on; NULL where that is more than can be known. */
-static int compute_key(struct detect *d, int fd)
+static void key_begin(const struct detect *d, struct strbuf *b)
 {
-	scoped(strbuf_done) struct strbuf b = strbuf_init(3 * LOCK_MAX);
-	const char *const files[] = { "package.json", d->project->lockfile, ".npmrc" };
-	scoped(freep) char *text = NULL;
-	scoped(json_freep) cJSON *package = NULL;
-	char key[SHA256_HEX_SIZE];
 	struct utsname host;
-	int r = read_file_at(fd, "package.json", LOCK_MAX, &text, NULL);
 
-	if (r < 0)
-		return r;
-	package = cJSON_Parse(text);
-	if (!package || !is_self_contained(package, fd))
-		return 0;
 	uname(&host);
-	strbuf_printf(&b, "2 %s %s %s %s %s %d\n", host.machine, d->node_version,
+	strbuf_printf(b, "2 %s %s %s %s %s %d\n", host.machine, d->node_version,
 		      d->node ? d->node : "", manager_name(d->project->manager),
 		      d->project->manager_package ? d->project->manager_package : "",
 		      d->install_scripts);
-	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+	if (!d->project->lockfile) /* newer ones are looked for once a day */
+		strbuf_printf(b, "day %llu\n",
+			      (unsigned long long)(clock_realtime() / (86400 * USEC_PER_SEC)));
+}
+
+static int put_input(int install_fd, const char *path, const char *content, size_t len)
+{
+	scoped(freep) char *part = xstrdup(path);
+	int r = 0;
+
+	for (char *slash = part; r >= 0 && (slash = strchr(slash, '/')); *slash++ = '/') {
+		*slash = '\0';
+		r = make_directory_at(install_fd, part);
+	}
+	return r < 0 ? r : write_file_at(install_fd, path, content, len, 0600);
+}
+
+/*
+ * What an installation reads, in a directory of its own; and a digest of it, which is its key.  No
+ * key where it depends on more than can be known.
+ */
+static int prepare_install(struct detect *d, int work_fd, int project_fd)
+{
+	scoped(strbuf_done) struct strbuf b = strbuf_init(3 * LOCK_MAX);
+	scoped(strv_freep) char **inputs =
+		workspace_inputs(project_fd, d->project->lockfile, &d->packages);
+	scoped(closep) int fd = -1;
+	char key[SHA256_HEX_SIZE];
+	int r;
+
+	if (!inputs || !has_node_modules(d, project_fd))
+		return 0;
+	r = make_directory_at(work_fd, "install");
+	if (r >= 0)
+		r = fd = openat(work_fd, "install", OPEN_DIRECTORY);
+	if (r < 0)
+		return r;
+	key_begin(d, &b);
+	for (char **path = inputs; *path; path++) {
 		scoped(freep) char *content = NULL;
+		scoped(json_freep) cJSON *package = NULL;
 		size_t len;
 
-		if (files[i] && read_file_at(fd, files[i], LOCK_MAX, &content, &len) >= 0)
-			key_add(&b, files[i], content, len);
+		r = beneath_read(project_fd, *path, LOCK_MAX, &content, &len);
+		if (r < 0)
+			return 0;
+		if (strcmp(basename(*path), "package.json") == 0) {
+			package = cJSON_Parse(content);
+			if (!package || !is_self_contained(package))
+				return 0;
+		}
+		key_add(&b, *path, content, len);
+		r = put_input(fd, *path, content, len);
+		if (r < 0)
+			return r;
 	}
-	if (!d->project->lockfile) /* newer ones are looked for once a day */
-		strbuf_printf(&b, "day %llu\n",
-			      (unsigned long long)(clock_realtime() / (86400 * USEC_PER_SEC)));
 	if (b.error)
 		return 0;
 	sha256_hex(strbuf_str(&b), b.len, key);
@@ -153,43 +207,13 @@ static int compute_key(struct detect *d, int fd)
 	return 0;
 }
 
-/* What an installation reads, in a directory of its own. */
-static int prepare_install(struct detect *d, int work_fd, int project_fd)
-{
-	const char *const files[] = { "package.json", d->project->lockfile, ".npmrc" };
-	scoped(closep) int fd = -1;
-	int r = make_directory_at(work_fd, "install");
-
-	if (r < 0)
-		return r;
-	fd = openat(work_fd, "install", OPEN_DIRECTORY);
-	if (fd < 0)
-		return -errno;
-	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
-		scoped(freep) char *content = NULL;
-		size_t len;
-
-		if (!files[i] || read_file_at(project_fd, files[i], LOCK_MAX, &content, &len) < 0)
-			continue;
-		r = write_file_at(fd, files[i], content, len, 0600);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
 /* Its own packages are bound as they are where the daemon's rights are those of who asks. */
 static void find_own_modules(struct detect *d)
 {
-	char link[64], path[4096];
-	ssize_t n;
+	scoped(freep) char *path = path_of_fd(d->source_fd);
 
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", d->source_fd);
-	n = readlink(link, path, sizeof(path) - 1);
-	if (n <= 0 || !is_directory_at(d->source_fd, "node_modules"))
-		return;
-	path[n] = '\0';
-	d->own_modules = xasprintf("%s/node_modules", path);
+	if (path && is_directory_at(d->source_fd, "node_modules"))
+		d->own_modules = xasprintf("%s/node_modules", path);
 }
 
 static bool is_trusted(const struct detect *d)
@@ -208,11 +232,13 @@ static bool is_trusted(const struct detect *d)
  */
 static int remove_outputs(const struct detect *d, int project_fd)
 {
-	int r = 0;
+	scoped(closep) int fd =
+		d->member ? openat(project_fd, d->member, OPEN_DIRECTORY) : dup(project_fd);
+	int r = fd < 0 ? -errno : 0;
 
 	for (char **one = d->project->outputs; d->project->framework && *one && r >= 0; one++)
 		if (strchr(*one, '/') == NULL && (*one)[0] != '.')
-			r = remove_tree_at(project_fd, *one);
+			r = remove_tree_at(fd, *one);
 	return r;
 }
 
@@ -220,15 +246,16 @@ static int remove_outputs(const struct detect *d, int project_fd)
 static int copy_sources(struct detect *d, int to, const char *const *skip)
 {
 	const struct tree_limits limits = { d->bytes_max, ENTRIES_MAX, DEPTH_MAX };
+	const int from = d->member ? d->top_fd : d->source_fd;
 	struct tree_size size;
 	struct stat st;
 	int r;
 
-	if (fstat(d->source_fd, &st) < 0)
+	if (fstat(from, &st) < 0)
 		return -errno;
 	if (st.st_uid == geteuid())
-		return copy_tree(d->source_fd, to, skip, &limits, &d->cancel, NULL);
-	r = copy_tree_of(st.st_uid, d->source_fd, to, skip, &limits, &d->cancel, &size);
+		return copy_tree(from, to, skip, &limits, &d->cancel, NULL);
+	r = copy_tree_of(st.st_uid, from, to, skip, &limits, &d->cancel, &size);
 	if (size.foreign > 0)
 		warnings_add(&d->project->warnings,
 			     "%zu hard links to files that are not the project's owner's are left "
@@ -241,7 +268,7 @@ static int copy_project(struct detect *d)
 {
 	static const char *const skip[] = { ".git", ".hg", ".svn", "node_modules", NULL };
 	static const char *const skip_but_modules[] = { ".git", ".hg", ".svn", NULL };
-	bool binds_own = !d->install && d->is_isolated && is_trusted(d);
+	bool binds_own = !d->install && d->is_isolated && is_trusted(d) && !d->member;
 	bool with_modules = !d->install && !binds_own;
 	scoped(closep) int work_fd = -1, project_fd = -1;
 	int r = make_directory_at(d->state_fd, d->work);
@@ -266,8 +293,6 @@ static int copy_project(struct detect *d)
 	if (r >= 0)
 		r = write_injects(d, work_fd);
 	if (r >= 0 && d->project->needs_install && d->install && d->is_isolated)
-		r = compute_key(d, project_fd);
-	if (r >= 0 && d->key)
 		r = prepare_install(d, work_fd, project_fd);
 	if (r < 0)
 		return cannot_copy(r, &d->fault);
@@ -300,10 +325,64 @@ static int check_manager(struct detect *d)
 	return 0;
 }
 
+/* A project with a lock file of its own is installed by itself, unless it asks for its workspace.
+ */
+static bool stands_alone(int fd)
+{
+	scoped(manager_done) struct manager manager = { 0 };
+	scoped(freep) char *text = NULL;
+
+	if (read_file_at(fd, "package.json", PACKAGE_MAX, &text, NULL) < 0)
+		return true;
+	manager_find(NULL, fd, &manager);
+	return manager.lockfile && !strstr(text, "\"workspace:");
+}
+
+/* Whether `path` of the tree at `top` is the project, and no link to it. */
+static bool is_project(const struct detect *d, int top, const char *path)
+{
+	scoped(closep) int fd = beneath_open_plain(top, path, O_PATH | O_DIRECTORY);
+	struct stat there, here;
+
+	return fd >= 0 && fstat(fd, &there) == 0 && fstat(d->source_fd, &here) == 0 &&
+	       there.st_dev == here.st_dev && there.st_ino == here.st_ino;
+}
+
+/* The nearest workspace above that has it as a package, as far as its owner may look. */
+static void find_workspace(struct detect *d)
+{
+	scoped(freep) char *path = path_of_fd(d->source_fd);
+	scoped(freep) char *above = xstrdup_null(path);
+
+	if (!path || stands_alone(d->source_fd))
+		return;
+	for (unsigned level = 0; level < LEVELS_MAX; level++) {
+		char *slash = strrchr(above, '/');
+		const char *member;
+		scoped(strv_freep) char **patterns = NULL;
+		scoped(closep) int top = -1;
+
+		if (!slash || slash == above)
+			return;
+		*slash = '\0';
+		member = path + (slash - above) + 1;
+		if (workdir_above(&d->workdir, above, &top) < 0)
+			return;
+		patterns = workspace_patterns(top);
+		if (!patterns)
+			continue;
+		if (workspace_has(patterns, member) && is_project(d, top, member)) {
+			d->member = xstrdup(member);
+			d->top_fd = STEAL_FD(top);
+		}
+		return;
+	}
+}
+
 int detect_work(void *input)
 {
 	struct detect *d = input;
-	const struct project_params params = {
+	struct project_params params = {
 		.build_script = d->build_script,
 		.output_dir = d->output_dir,
 		.base = d->base,
@@ -311,6 +390,9 @@ int detect_work(void *input)
 	};
 	int r = workdir_open(&d->workdir, &d->source_fd, &d->fault);
 
+	if (r >= 0)
+		find_workspace(d);
+	params.top = d->member ? &d->top_fd : NULL;
 	if (r >= 0)
 		r = project_detect(d->source_fd, &params, &d->project, &d->fault);
 	if (r < 0 || !d->project->script)

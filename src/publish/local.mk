@@ -38,7 +38,8 @@ libpreviewd_a_SOURCES += \
 	%reldir%/steps_run.c \
 	%reldir%/switch.c \
 	%reldir%/walk.c \
-	%reldir%/workdir.c
+	%reldir%/workdir.c \
+	%reldir%/workspace.c %reldir%/workspace.h
 
 # Files that builds are shown, compiled in.
 publish_injects = \

@@ -23,10 +23,13 @@
 #include "base/parse.h"
 #include "publish/publisher_priv.h"
 
+#define PACKAGES_MAX 65536 /* bytes, of their names */
+
 struct module_store {
 	struct modules *modules;
 	char *user_id, *key;
 	char *path; /* of node_modules, absolute */
+	char **packages;
 	uint64_t bytes;
 	usec_t used_at; /* realtime */
 	unsigned refs;
@@ -40,6 +43,16 @@ struct modules {
 	uint64_t bytes;
 };
 
+static char **read_packages(const struct modules *m, const char *user_id, const char *key)
+{
+	scoped(freep) char *file = xasprintf("modules/%s/%s/packages", user_id, key);
+	scoped(freep) char *text = NULL;
+
+	if (read_file_at(m->state_fd, file, PACKAGES_MAX, &text, NULL) < 0)
+		return strv_copy(NULL);
+	return parse_list(text, '\n');
+}
+
 static struct module_store *store_new(struct modules *m, const char *user_id, const char *key,
 				      uint64_t bytes)
 {
@@ -49,6 +62,7 @@ static struct module_store *store_new(struct modules *m, const char *user_id, co
 	s->user_id = xstrdup(user_id);
 	s->key = xstrdup(key);
 	s->path = xasprintf("%s/modules/%s/%s/node_modules", m->state_dir, user_id, key);
+	s->packages = read_packages(m, user_id, key);
 	s->bytes = bytes;
 	s->used_at = clock_realtime();
 	DL_APPEND(m->stores, s);
@@ -65,6 +79,7 @@ static void store_drop(struct module_store *s)
 	free(s->user_id);
 	free(s->key);
 	free(s->path);
+	strv_free(s->packages);
 	free(s);
 }
 
@@ -154,6 +169,17 @@ uint64_t modules_bytes(const struct modules *m)
 const char *module_store_path(const struct module_store *s)
 {
 	return s->path;
+}
+
+char *const *module_store_packages(const struct module_store *s)
+{
+	return s->packages;
+}
+
+char *module_store_package_path(const struct module_store *s, const char *package)
+{
+	return xasprintf("%s/modules/%s/%s/below/%s/node_modules", s->modules->state_dir,
+			 s->user_id, s->key, package);
 }
 
 struct module_store *modules_find(struct modules *m, const char *user_id, const char *key)

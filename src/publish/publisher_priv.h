@@ -238,13 +238,17 @@ DEFINE_CLEANUP(struct modules *, modules_free)
 /* NULL when there is none; held until modules_let_go(). */
 struct module_store *modules_find(struct modules *m, const char *user_id, const char *key);
 /*
- * What was installed in `staged`, a directory beneath the state directory with node_modules/ and
- * size in it, gets its name.  Held.  Where another was faster, it is that one.
+ * What was installed in `staged`, a directory beneath the state directory as settle_work() leaves
+ * it, gets its name.  Held.  Where another was faster, it is that one.
  */
 int modules_add(struct modules *m, const char *user_id, const char *key, const char *staged,
 		uint64_t bytes, struct module_store **ret) must_use;
 struct module_store *modules_let_go(struct module_store *s);
 const char *module_store_path(const struct module_store *s); /* of its node_modules, absolute */
+/* The packages of a workspace that have a node_modules of their own there, and the path of one's,
+ * which the caller frees. */
+char *const *module_store_packages(const struct module_store *s);
+char *module_store_package_path(const struct module_store *s, const char *package);
 /* Those that are too much, by their last use: each is renamed, `gone` is told where to. */
 void modules_trim(struct modules *m, uint64_t bytes_max,
 		  void (*gone)(const char *relative, void *arg), void *arg);
@@ -263,6 +267,8 @@ struct workdir_request {
 };
 int64_t principal_rights(const struct principal *principal);
 int workdir_open(const struct workdir_request *request, int *ret_fd, struct fault *reterr) must_use;
+/* A directory above it, absolute, where that may be read by the same rights. */
+int workdir_above(const struct workdir_request *request, const char *path, int *ret_fd) must_use;
 
 /*
  * builds.c: a build, its states, its document
@@ -296,6 +302,8 @@ struct build {
 	char *work;           /* "builds/ID", beneath the state directory; NULL: none is needed */
 	char *work_path;      /* the same, absolute; the copy of the project is below project/ */
 	char *root;           /* what it is built in, as the command sees it */
+	char *member;         /* where in a workspace the project is, relative; or NULL */
+	char **workspace;     /* its packages; or NULL */
 	char *key;            /* of its packages in the store; NULL: they cannot be shared */
 	char *manager_key;    /* of its package manager there; NULL: it is installed */
 	char *own_modules;    /* the project's own node_modules, to be bound */
@@ -374,6 +382,9 @@ struct detect {
 	int source_fd;
 	struct project *project;
 	char *node, *node_version;
+	char *member; /* where in its workspace it is, or NULL: that is built, in this directory */
+	char **packages; /* the workspace's, that have a package.json */
+	int top_fd;
 	char *key, *manager_key;
 	char *own_modules;
 	struct fault fault;
@@ -388,10 +399,13 @@ extern const char *const module_places[];
 struct settle {
 	volatile bool cancel;
 	int state_fd;
-	char *path; /* "builds/ID/install": what was installed, and there it is made ready */
+	char *from;      /* "builds/ID/install": what was installed ... */
+	char *path;      /* ... and where it is made ready: node_modules/ and what is of it */
+	char **packages; /* of a workspace, which may have one each */
 	uint64_t bytes;
 };
-struct settle *settle_new(int state_fd, const char *path);
+/* `packages` may be NULL. */
+struct settle *settle_new(int state_fd, const char *from, char *const *packages);
 int settle_work(void *settle);
 void settle_free(void *settle);
 

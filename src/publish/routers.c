@@ -42,15 +42,6 @@ struct look {
 	size_t n_entries, n_findings;
 };
 
-static void add(char ***list, char *s)
-{
-	const size_t n = strv_len(*list);
-
-	*list = xrealloc(*list, (n + 2) * sizeof(**list));
-	(*list)[n] = s;
-	(*list)[n + 1] = NULL;
-}
-
 static bool is_source(const char *name)
 {
 	const size_t len = strlen(name);
@@ -86,11 +77,13 @@ static void look_at_file(struct look *look, int dirfd, const char *path)
 		    (routers[i].told && strstr(text, routers[i].told)))
 			continue;
 		look->n_findings++;
-		add(look->warnings,
-		    xasprintf("%s: the router isn't told the path that the page lies below, and "
-			      "will find no route: %s, or give the page a host of its own "
-			      "(publish.host_template)",
-			      path, routers[i].remedy));
+		strv_add_take(
+			look->warnings,
+			xasprintf(
+				"%s: the router isn't told the path that the page lies below, and "
+				"will find no route: %s, or give the page a host of its own "
+				"(publish.host_template)",
+				path, routers[i].remedy));
 		return;
 	}
 }

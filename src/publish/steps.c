@@ -67,6 +67,8 @@ static void log_project(struct build *b)
 			  framework_name(project->framework), project->script,
 			  manager_name(project->manager), b->node_version);
 	}
+	if (b->member && project->script)
+		build_log(b, "detect: the package %s of its workspace", b->member);
 	for (char **warning = project->warnings; warning && *warning; warning++)
 		build_log(b, "warning: %s", *warning);
 }
@@ -86,6 +88,8 @@ static void on_detected(int result, void *arg)
 	b->node = STEAL(d->node);
 	b->node_version = STEAL(d->node_version);
 	b->key = STEAL(d->key);
+	b->member = xstrdup_null(d->member);
+	b->workspace = STEAL(d->packages);
 	b->manager_key = STEAL(d->manager_key);
 	b->own_modules = STEAL(d->own_modules);
 	log_project(b);
@@ -163,7 +167,9 @@ void steps_check(struct build *b)
 
 	build_set_phase(b, PHASE_CHECK);
 	build_tell(b);
-	c->project = b->project->script ? xasprintf("%s/project", b->work) : NULL;
+	if (b->project->script)
+		c->project = xasprintf("%s/project%s%s", b->work, b->member ? "/" : "",
+				       b->member ? b->member : "");
 	c->source_fd = STEAL_FD(b->source_fd);
 	c->outputs = strv_copy(b->project->outputs);
 	c->is_static = !b->project->script;
@@ -248,6 +254,8 @@ void steps_stop(struct build *b)
 	free(STEAL(b->work_path));
 	free(STEAL(b->root));
 	free(STEAL(b->key));
+	free(STEAL(b->member));
+	strv_free(STEAL(b->workspace));
 	free(STEAL(b->manager_key));
 	free(STEAL(b->own_modules));
 	free(STEAL(b->last_output));

@@ -20,9 +20,9 @@
  */
 struct thaw {
 	volatile bool cancel;
-	char *from;
+	char **from; /* absolute */
 	int state_fd;
-	char *to;
+	char **to; /* of each */
 	uint64_t bytes_max;
 };
 
@@ -30,23 +30,37 @@ static void thaw_free(void *arg)
 {
 	struct thaw *t = arg;
 
-	free(t->from);
-	free(t->to);
+	strv_free(t->from);
+	strv_free(t->to);
 	free(t);
+}
+
+static int thaw_one(struct thaw *t, size_t i)
+{
+	const struct tree_limits limits = { t->bytes_max, THAW_ENTRIES_MAX, THAW_DEPTH_MAX };
+	scoped(closep) int from = open_directory(t->from[i]), to = -1;
+	int r;
+
+	if (from < 0)
+		return from;
+	/* The mount point that bwrap made, or one that it hasn't yet. */
+	r = make_directory_at(t->state_fd, t->to[i]);
+	if (r < 0)
+		return r;
+	to = openat(t->state_fd, t->to[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (to < 0)
+		return -errno;
+	return copy_tree(from, to, NULL, &limits, &t->cancel, NULL);
 }
 
 static int thaw_work(void *input)
 {
 	struct thaw *t = input;
-	const struct tree_limits limits = { t->bytes_max, THAW_ENTRIES_MAX, THAW_DEPTH_MAX };
-	scoped(closep) int from = open_directory(t->from), to = -1;
+	int r = 0;
 
-	if (from < 0)
-		return from;
-	to = openat(t->state_fd, t->to, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (to < 0)
-		return -errno;
-	return copy_tree(from, to, NULL, &limits, &t->cancel, NULL);
+	for (size_t i = 0; t->from[i] && r >= 0; i++)
+		r = thaw_one(t, i);
+	return r;
 }
 
 static void on_thawed(int result, void *arg)
@@ -71,9 +85,13 @@ static void thaw(struct build *b)
 	struct thaw *t = xcalloc(1, sizeof(*t));
 
 	build_log(b, "build: it writes to node_modules, building again with a copy of it");
-	t->from = xstrdup(module_store_path(b->modules));
+	strv_add_take(&t->from, xstrdup(module_store_path(b->modules)));
+	strv_add_take(&t->to, xasprintf("%s/project/node_modules", b->work));
+	for (char *const *one = module_store_packages(b->modules); *one; one++) {
+		strv_add_take(&t->from, module_store_package_path(b->modules, *one));
+		strv_add_take(&t->to, xasprintf("%s/project/%s/node_modules", b->work, *one));
+	}
 	t->state_fd = p->state_fd;
-	t->to = xasprintf("%s/project/node_modules", b->work);
 	t->bytes_max = p->settings->publish_disk_max;
 	build_job(b, thaw_work, t, &t->cancel, thaw_free, on_thawed);
 }
@@ -81,14 +99,13 @@ static void thaw(struct build *b)
 /*
  * The build.
  */
-#define MODULES   "/build/node_modules"
-#define BINDS_MAX 8
+#define MODULES BUILD_ROOT "/node_modules"
 
 static bool wrote_to_modules(const struct build *b)
 {
 	return b->modules && build_said(b, "node_modules") &&
 	       (build_said(b, "EROFS") || build_said(b, "ead-only file system") ||
-		build_said(b, "no such file or directory, mkdir '" MODULES "'"));
+		build_said(b, "no such file or directory, mkdir '" BUILD_ROOT "/"));
 }
 
 static usec_t wall_of(const struct build *b)
@@ -107,28 +124,62 @@ static void on_built(struct build *b, enum sandbox_end end, int code)
 		steps_check(b);
 }
 
-/* The command keeps what they are made of. */
-static size_t add_binds(const struct build *b, struct command *c,
-			struct sandbox_bind binds[static BINDS_MAX], const char *inject)
-{
-	const char *modules = b->modules ? module_store_path(b->modules) : b->own_modules;
-	size_t n = 0;
+/* What a build is shown beside its project. */
+struct shows {
+	struct sandbox_bind *items;
+	size_t n;
+	char **owned; /* what they are made of */
+};
 
-	if (!sandbox_isolates(b->publisher->sandbox))
-		return 0;
-	if (b->project->n_injects > 0)
-		binds[n++] = (struct sandbox_bind){ .source = inject, .target = "/inject" };
-	if (!modules)
-		return n;
-	binds[n++] = (struct sandbox_bind){ .source = modules, .target = MODULES };
-	if (!b->modules)
-		return n;
-	for (const char *const *place = module_places; *place && n < BINDS_MAX; place++) {
-		c->owned[c->n_owned] = xasprintf(MODULES "/%s", *place);
-		binds[n++] =
-			(struct sandbox_bind){ .target = c->owned[c->n_owned++], .is_tmpfs = true };
+static void shows_done(struct shows *shows)
+{
+	free(shows->items);
+	strv_free(shows->owned);
+}
+
+/* `source` NULL: a place in memory.  Takes both. */
+static void show_take(struct shows *shows, char *source, char *target)
+{
+	shows->items = xrealloc(shows->items, (shows->n + 1) * sizeof(*shows->items));
+	shows->items[shows->n++] = (struct sandbox_bind){
+		.source = source,
+		.target = target,
+		.is_tmpfs = !source,
+	};
+	if (source)
+		strv_add_take(&shows->owned, source);
+	strv_add_take(&shows->owned, target);
+}
+
+static void show_places(struct shows *shows, const char *modules)
+{
+	for (const char *const *place = module_places; *place; place++)
+		show_take(shows, NULL, xasprintf("%s/%s", modules, *place));
+}
+
+static void show_store(const struct build *b, struct shows *shows)
+{
+	show_take(shows, xstrdup(module_store_path(b->modules)), xstrdup(MODULES));
+	show_places(shows, MODULES);
+	for (char *const *one = module_store_packages(b->modules); *one; one++) {
+		char *target = xasprintf(BUILD_ROOT "/%s/node_modules", *one);
+
+		show_take(shows, module_store_package_path(b->modules, *one), target);
+		if (b->member && strcmp(*one, b->member) == 0)
+			show_places(shows, target);
 	}
-	return n;
+}
+
+static void show_all(const struct build *b, struct shows *shows)
+{
+	if (!sandbox_isolates(b->publisher->sandbox))
+		return;
+	if (b->project->n_injects > 0)
+		show_take(shows, xasprintf("%s/inject", b->work_path), xstrdup("/inject"));
+	if (b->modules)
+		show_store(b, shows);
+	else if (b->own_modules)
+		show_take(shows, xstrdup(b->own_modules), xstrdup(MODULES));
 }
 
 void steps_build(struct build *b)
@@ -136,20 +187,19 @@ void steps_build(struct build *b)
 	static const enum sandbox_network networks[] = { SANDBOX_NO_NETWORK, SANDBOX_PROXY,
 							 SANDBOX_HOST_NETWORK };
 	scoped(freep) char *workdir = xasprintf("%s/project", b->work_path);
-	scoped(freep) char *inject = xasprintf("%s/inject", b->work_path);
 	scoped(command_done) struct command c = { 0 };
-	struct sandbox_bind binds[BINDS_MAX];
-	size_t n;
+	scoped(shows_done) struct shows shows = { 0 };
 
 	build_set_phase(b, PHASE_BUILD);
 	build_tell(b);
 	command_build(&c, b);
-	n = add_binds(b, &c, binds, inject);
+	show_all(b, &shows);
 	build_run(b, &(struct run_request){
 			     .command = &c,
 			     .workdir = workdir,
-			     .binds = binds,
-			     .n_binds = n,
+			     .cwd = b->member,
+			     .binds = shows.items,
+			     .n_binds = shows.n,
 			     .network = networks[b->publisher->settings->publish_build_network],
 			     .wall = wall_of(b),
 			     .over = on_built,

@@ -35,7 +35,7 @@ static void on_settled(int result, void *arg)
 static void settle(struct build *b)
 {
 	scoped(freep) char *path = xasprintf("%s/install", b->work);
-	struct settle *s = settle_new(b->publisher->state_fd, path);
+	struct settle *s = settle_new(b->publisher->state_fd, path, b->workspace);
 
 	build_job(b, settle_work, s, &s->cancel, settle_free, on_settled);
 }

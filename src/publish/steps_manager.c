@@ -40,7 +40,7 @@ static void on_fetched(struct build *b, enum sandbox_end end, int code)
 				 b->publisher->settings->publish_install_timeout);
 		return;
 	}
-	s = settle_new(b->publisher->state_fd, path);
+	s = settle_new(b->publisher->state_fd, path, NULL);
 	build_job(b, settle_work, s, &s->cancel, settle_free, on_settled);
 }
 

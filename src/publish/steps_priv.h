@@ -36,6 +36,7 @@ void steps_build(struct build *b);
 struct run_request {
 	const struct command *command;
 	const char *workdir; /* absolute, on the host; writable */
+	const char *cwd;     /* beneath it, or NULL */
 	const struct sandbox_bind *binds;
 	size_t n_binds;
 	enum sandbox_network network;

@@ -156,6 +156,7 @@ void build_run(struct build *b, const struct run_request *r)
 		.argv = r->command->argv,
 		.environ_ = r->command->environ_,
 		.workdir = r->workdir,
+		.cwd = r->cwd,
 		.node = node_outside(b),
 		.path = path,
 		.binds = binds,

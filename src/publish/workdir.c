@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/files.h"
 #include "base/mem.h"
 #include "publish/publisher_priv.h"
 
@@ -112,6 +113,24 @@ static int open_beneath(int top, const char *path, int *ret_fd, struct fault *re
 		return cannot_open(path, errno, reterr);
 	*ret_fd = (int)fd;
 	return 0;
+}
+
+int workdir_above(const struct workdir_request *request, const char *path, int *ret_fd)
+{
+	scoped(fault_done) struct fault fault = { 0 };
+	scoped(freep) char *top_path = NULL;
+	scoped(closep) int top = -1;
+	const char *below;
+	int r;
+
+	if (request->path && request->path[0] == '/' && request->rights != RIGHTS_NONE)
+		return open_by_rights(path, request->rights, ret_fd, &fault);
+	r = open_session(request, &top, &fault);
+	if (r < 0)
+		return r;
+	top_path = path_of_fd(top);
+	below = top_path ? beneath(path, top_path) : NULL;
+	return below ? open_beneath(top, below, ret_fd, &fault) : -EACCES;
 }
 
 int workdir_open(const struct workdir_request *request, int *ret_fd, struct fault *reterr)
