@@ -413,7 +413,7 @@ static char *range_of_file(int dirfd)
 	return NULL;
 }
 
-/* The project's own wish, checked; one that is no range is left out, as npm does. */
+/* The project's own demand, checked; one that is no range is left out, as npm does. */
 static char *project_range(struct detection *d)
 {
 	const char *range = package_engine(d->package);
@@ -425,46 +425,7 @@ static char *project_range(struct detection *d)
 		     xasprintf("engines.node of package.json is no range of versions, and ignored: "
 			       "'%.64s'",
 			       range));
-	return range_of_file(d->dirfd);
-}
-
-/* One alternative of a range.  "18 - 20" can't stand beside another demand; >=18 <=20 can. */
-static void add_alternative(struct strbuf *b, const char *at, size_t len)
-{
-	const char *hyphen = memmem(at, len, " - ", 3);
-
-	if (!hyphen)
-		strbuf_add(b, at, len);
-	else
-		strbuf_printf(b, ">=%.*s <=%.*s", (int)(hyphen - at), at,
-			      (int)(len - 3 - (size_t)(hyphen - at)), hyphen + 3);
-}
-
-/* What both ask for: each alternative of one together with each of the other. */
-static char *both_ranges(const char *a, const char *b)
-{
-	scoped(strbuf_done) struct strbuf both = strbuf_init(VALUE_MAX);
-
-	for (const char *left = a; left;) {
-		const char *bar = strstr(left, "||");
-		const size_t len = bar ? (size_t)(bar - left) : strlen(left);
-
-		for (const char *right = b; right;) {
-			const char *right_bar = strstr(right, "||");
-
-			strbuf_puts(&both, both.len ? " || " : "");
-			add_alternative(&both, left, len);
-			strbuf_putc(&both, ' ');
-			add_alternative(&both, right,
-					right_bar ? (size_t)(right_bar - right) : strlen(right));
-			right = right_bar ? right_bar + 2 : NULL;
-		}
-		left = bar ? bar + 2 : NULL;
-	}
-	/* Too many for a text of that length, or something npm reads and this doesn't. */
-	if (both.error < 0 || !node_range_is_valid(strbuf_str(&both)))
-		return xstrdup(a);
-	return strbuf_steal(&both);
+	return NULL;
 }
 
 static char *find_engine(const struct detection *d, const char *package)
@@ -487,7 +448,19 @@ static char *node_range(struct detection *d)
 			theirs = find_engine(d, packages[i]);
 	if (!theirs || strlen(theirs) > VERSION_MAX || !node_range_is_valid(theirs))
 		return STEAL(own);
-	return own ? both_ranges(own, theirs) : STEAL(theirs);
+	return own ? node_ranges_both(own, theirs) : STEAL(theirs);
+}
+
+/* What its file wishes for is taken if it is there: unlike a demand it may be an exact version. */
+static void find_node(struct detection *d)
+{
+	struct project *p = d->project;
+	scoped(freep) char *wish = range_of_file(d->dirfd);
+
+	if (!wish && d->params->top)
+		wish = range_of_file(*d->params->top);
+	p->node_range = node_range(d);
+	p->node_wish = wish && p->node_range ? node_ranges_both(wish, p->node_range) : STEAL(wish);
 }
 
 static void find_manager(struct detection *d)
@@ -541,7 +514,7 @@ int project_detect(int dirfd, const struct project_params *params, struct projec
 	add_command(&d);
 	add_outputs(&d);
 	apply_framework(&d);
-	p->node_range = node_range(&d);
+	find_node(&d);
 	if (params->base)
 		routers_check(dirfd, &p->warnings);
 	*ret = STEAL(p);
@@ -560,6 +533,7 @@ struct project *project_free(struct project *p)
 	strv_free(p->build_env);
 	strv_free(p->outputs);
 	free(p->node_range);
+	free(p->node_wish);
 	strv_free(p->warnings);
 	for (size_t i = 0; i < p->n_injects; i++) {
 		free(p->injects[i].name);

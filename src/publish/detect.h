@@ -48,6 +48,7 @@ struct project {
 	char **build_env;      /* NAME=VALUE: the base path, the preset for static output, ... */
 	char **outputs;        /* relative directories, tried in this order */
 	char *node_range;      /* of engines.node (the framework's when installed), or NULL */
+	char *node_wish;       /* that of .nvmrc, too, or NULL: taken where it is there */
 	bool needs_install;    /* it has dependencies */
 	char **warnings;       /* sentences, for the build's log and document */
 	/* Files that the build is shown beside the project, read-only, in params' inject_dir: none

@@ -379,6 +379,25 @@ static void find_workspace(struct detect *d)
 	}
 }
 
+static int choose_node(struct detect *d)
+{
+	struct project *p = d->project;
+
+	if (p->node_wish)
+		d->node = node_find(p->node_wish, d->node_path, &d->node_version, NULL);
+	if (d->node)
+		return 0;
+	d->node = node_find(p->node_range, d->node_path, &d->node_version, &d->fault);
+	if (!d->node)
+		return -ENOENT;
+	if (p->node_wish)
+		warnings_add(&p->warnings,
+			     "The project's .nvmrc or .node-version asks for Node %s, which is "
+			     "not installed: it is built with %s",
+			     p->node_wish, d->node_version);
+	return 0;
+}
+
 int detect_work(void *input)
 {
 	struct detect *d = input;
@@ -397,10 +416,9 @@ int detect_work(void *input)
 		r = project_detect(d->source_fd, &params, &d->project, &d->fault);
 	if (r < 0 || !d->project->script)
 		return r;
-	d->node = node_find(d->project->node_range, d->node_path, &d->node_version, &d->fault);
-	if (!d->node)
-		return -ENOENT;
-	r = check_manager(d);
+	r = choose_node(d);
+	if (r >= 0)
+		r = check_manager(d);
 	if (r < 0)
 		return r;
 	r = copy_project(d);

@@ -35,6 +35,7 @@ libpreviewd_a_SOURCES += \
 	%reldir%/steps_build.c \
 	%reldir%/steps_install.c \
 	%reldir%/steps_manager.c \
+	%reldir%/steps_node.c \
 	%reldir%/steps_run.c \
 	%reldir%/switch.c \
 	%reldir%/walk.c \

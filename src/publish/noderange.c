@@ -22,8 +22,10 @@
 
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "base/strbuf.h"
 #include "publish/detect.h"
 
+#define RANGE_MAX  8192
 #define NUMBER_MAX UINT64_C(9007199254740991) /* JavaScript's largest exact integer */
 
 /* A text that is read from the front. */
@@ -519,4 +521,43 @@ int node_version_compare(const char *a, const char *b)
 	(void)read_version(text_a, &va);
 	(void)read_version(text_b, &vb);
 	return compare(&va, &vb);
+}
+
+/* One alternative of a range.  "18 - 20" can't stand beside another demand; >=18 <=20 can. */
+static void add_alternative(struct strbuf *b, const char *at, size_t len)
+{
+	const char *hyphen = memmem(at, len, " - ", 3);
+
+	if (!hyphen)
+		strbuf_add(b, at, len);
+	else
+		strbuf_printf(b, ">=%.*s <=%.*s", (int)(hyphen - at), at,
+			      (int)(len - 3 - (size_t)(hyphen - at)), hyphen + 3);
+}
+
+/* What both ask for: each alternative of one together with each of the other. */
+char *node_ranges_both(const char *a, const char *b)
+{
+	scoped(strbuf_done) struct strbuf both = strbuf_init(RANGE_MAX);
+
+	for (const char *left = a; left;) {
+		const char *bar = strstr(left, "||");
+		const size_t len = bar ? (size_t)(bar - left) : strlen(left);
+
+		for (const char *right = b; right;) {
+			const char *right_bar = strstr(right, "||");
+
+			strbuf_puts(&both, both.len ? " || " : "");
+			add_alternative(&both, left, len);
+			strbuf_putc(&both, ' ');
+			add_alternative(&both, right,
+					right_bar ? (size_t)(right_bar - right) : strlen(right));
+			right = right_bar ? right_bar + 2 : NULL;
+		}
+		left = bar ? bar + 2 : NULL;
+	}
+	/* Too many for a text of that length, or something npm reads and this doesn't. */
+	if (both.error < 0 || !node_range_is_valid(strbuf_str(&both)))
+		return xstrdup(a);
+	return strbuf_steal(&both);
 }

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "publish/manager.h"
+#include "publish/output_priv.h"
 #include "publish/steps_priv.h"
 
 static void remove_gone(const char *relative, void *arg)
@@ -29,7 +31,7 @@ static void on_settled(int result, void *arg)
 		return;
 	}
 	modules_trim(p->modules, p->settings->publish_store_max, remove_gone, p);
-	steps_build(b);
+	steps_node(b);
 }
 
 static void settle(struct build *b)
@@ -50,6 +52,10 @@ static void on_installed(struct build *b, enum sandbox_end end, int code)
 
 	if (refused) {
 		b->tried_install = true;
+		warnings_add(&b->project->warnings,
+			     "%s does not fit package.json and is not used (%s says why in the "
+			     "log): what is installed may differ from one publish to the next",
+			     b->project->lockfile, manager_name(b->project->manager));
 		build_log(b, "install: %s does not fit package.json, installing without it",
 			  b->project->lockfile);
 		run_install(b, false);
@@ -61,7 +67,7 @@ static void on_installed(struct build *b, enum sandbox_end end, int code)
 		if (b->key)
 			settle(b);
 		else
-			steps_build(b);
+			steps_node(b);
 	}
 }
 
@@ -85,12 +91,12 @@ void steps_packages(struct build *b)
 {
 	if (!b->project->needs_install) {
 		b->packages = "none";
-		steps_build(b);
+		steps_node(b);
 		return;
 	}
 	if (!b->params.install) {
 		b->packages = "project";
-		steps_build(b);
+		steps_node(b);
 		return;
 	}
 	if (b->key)
@@ -98,7 +104,7 @@ void steps_packages(struct build *b)
 	if (b->modules) {
 		b->packages = "cached";
 		build_log(b, "install: the packages are there from an earlier build");
-		steps_build(b);
+		steps_node(b);
 		return;
 	}
 	run_install(b, b->project->lockfile != NULL);

@@ -27,6 +27,7 @@ void steps_check(struct build *b);
 
 void steps_install(struct build *b);  /* its package manager, and then ... */
 void steps_packages(struct build *b); /* ... its packages */
+void steps_node(struct build *b);     /* the Node that its framework needs, and then ... */
 void steps_build(struct build *b);
 
 /* ---- steps_run.c: a command in the sandbox ---- */

