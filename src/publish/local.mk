@@ -11,6 +11,7 @@ libpreviewd_a_SOURCES += \
 	%reldir%/detect.c %reldir%/detect.h \
 	%reldir%/detecting.c \
 	%reldir%/framework.c %reldir%/framework.h %reldir%/frameworks.def \
+	%reldir%/hostrules.c %reldir%/hostrules.h \
 	%reldir%/manager.c %reldir%/manager.h \
 	%reldir%/modules.c \
 	%reldir%/node.c \
@@ -62,7 +63,8 @@ check_PROGRAMS += tests/interop/detect-tool
 EXTRA_DIST += tests/fixtures/projects
 
 UNIT_TESTS += tests/unit/test_publish_detect tests/unit/test_publish_node \
-	tests/unit/test_publish_output tests/unit/test_publish_rewrite
+	tests/unit/test_publish_output tests/unit/test_publish_rewrite \
+	tests/unit/test_publish_workspace
 EXTRA_DIST += tests/unit/publish_tree.h
 UNIT_TESTS += tests/unit/test_bundles tests/unit/test_pages tests/unit/test_publisher \
 	tests/unit/test_release

@@ -21,6 +21,7 @@
 #include "base/parse.h"
 #include "publish/beneath.h"
 #include "publish/compress.h"
+#include "publish/hostrules.h"
 #include "publish/output_priv.h"
 #include "publish/rebase.h"
 #include "publish/rewrite.h"
@@ -517,6 +518,8 @@ int output_take(const struct output_request *request, const volatile bool *cance
 	r = output_walk(request, t.output_fd, cancel, &t.list, &report->warnings, reterr);
 	if (r < 0)
 		return r;
+	if (!request->rebase_from)
+		hostrules_check(t.output_fd, &report->warnings);
 	r = open_places(&t);
 	if (r < 0)
 		return r;
