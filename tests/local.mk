@@ -20,6 +20,7 @@ include tests/interop/local.mk
 include tests/mcp/local.mk
 include tests/agents/local.mk
 include tests/functional/local.mk
+include tests/frameworks/local.mk
 include tests/bench/local.mk
 include tests/faults/local.mk
 

@@ -42,9 +42,9 @@ const angular_component = (name, text) => `import { Component } from "@angular/c
 export class ${name} {}
 `;
 
-/* `below`: whether it works below a path as it is; else only on a host of its own. */
+// Where the framework takes its base path only from the configuration, that has PREVIEWD_BASE.
 export const projects = {
-	angular: { below: true, files: {
+	angular: { files: {
 		"package.json": JSON.stringify({ name: "shop", private: true, scripts: { build: "ng build" }, dependencies: {
 			"@angular/common": "22.2.6", "@angular/compiler": "22.2.6", "@angular/core": "22.2.6", "@angular/platform-browser": "22.2.6", "@angular/router": "22.2.6", rxjs: "7.8.2", tslib: "2.8.1",
 		}, devDependencies: { "@angular/build": "22.2.7", "@angular/cli": "22.2.7", "@angular/compiler-cli": "22.2.6", typescript: "~6.0.0" } }),
@@ -66,7 +66,7 @@ bootstrapApplication(App, { providers: [provideRouter([{ path: "", component: Ho
 		"public/picture.png": picture,
 	} },
 
-	gatsby: { below: false, files: {
+	gatsby: { files: {
 		"package.json": JSON.stringify({ name: "gatsby-app", private: true, scripts: { build: "gatsby build" }, dependencies: { gatsby: "5.16.1", react: "18.3.1", "react-dom": "18.3.1" } }),
 		"gatsby-config.js": `module.exports = { pathPrefix: process.env.PREVIEWD_BASE };\n`,
 		"src/pages/index.js": `import * as React from "react";\nimport { Link } from "gatsby";\nimport picture from "../picture.png";
@@ -76,10 +76,10 @@ export default () => <main><nav><Link to="/">home</Link> <Link to="/about/team/"
 		"src/picture.png": picture,
 	} },
 
-	"react-router-spa": { below: false, files: react_router("ssr: false") },
-	"react-router-prerendered": { below: false, files: react_router(`ssr: false, prerender: ["/", "/about/team"]`) },
+	"react-router-spa": { files: react_router("ssr: false") },
+	"react-router-prerendered": { files: react_router(`ssr: false, prerender: ["/", "/about/team"]`) },
 
-	remix: { below: false, files: {
+	remix: { files: {
 		"package.json": manifest("remix-app", { build: "remix vite:build" }, {
 			"@remix-run/node": "2.17.5", "@remix-run/react": "2.17.5", "@remix-run/dev": "2.17.5", isbot: "4.4.0", react: "18.3.1", "react-dom": "18.3.1", vite: "5.4.20", typescript: "5.9.3",
 		}),
@@ -87,7 +87,7 @@ export default () => <main><nav><Link to="/">home</Link> <Link to="/about/team/"
 		...react_pages("@remix-run/react"),
 	} },
 
-	"solid-start": { below: false, files: {
+	"solid-start": { files: {
 		"package.json": manifest("solid-app", { build: "vinxi build" }, { "@solidjs/start": "1.3.2", "@solidjs/router": "0.15.3", "solid-js": "1.9.9", vinxi: "0.5.8" }),
 		"app.config.js": `import { defineConfig } from "@solidjs/start/config";\nexport default defineConfig({ server: { baseURL: process.env.PREVIEWD_BASE, prerender: { routes: ["/", "/about/team"] } } });\n`,
 		"tsconfig.json": tsconfig.replace("react-jsx", "preserve"),
@@ -102,7 +102,7 @@ export default () => <Router base={import.meta.env.SERVER_BASE_URL} root={(props
 		"src/picture.png": picture,
 	} },
 
-	qwik: { below: false, files: {
+	qwik: { files: {
 		"package.json": manifest("qwik-app", { build: "qwik build", "build.client": "vite build", "build.server": "vite build -c adapters/static/vite.config.js" }, {
 			"@builder.io/qwik": "1.20.1", "@builder.io/qwik-city": "1.20.1", vite: "7.1.12", ignore: "5.3.2", typescript: "5.9.3",
 		}),

@@ -14,10 +14,11 @@ EXTRA_DIST += \
 	%reldir%/mcp-publish.test.mjs %reldir%/mcp.mjs %reldir%/mcp.test.mjs \
 	%reldir%/operations.test.mjs %reldir%/panel-publish.test.mjs %reldir%/panel.mjs \
 	%reldir%/panel.test.mjs %reldir%/previewctl.test.mjs %reldir%/probe.test.mjs \
-	%reldir%/processes.mjs %reldir%/proxies.mjs %reldir%/publish-frameworks.test.mjs %reldir%/publish.test.mjs \
+	%reldir%/processes.mjs %reldir%/proxies.mjs %reldir%/publish-frameworks.test.mjs \
+	%reldir%/publish-managers.test.mjs %reldir%/publish.test.mjs \
 	%reldir%/published.test.mjs %reldir%/publishing.mjs %reldir%/run.test.mjs \
 	%reldir%/socketio.mjs %reldir%/socketio.test.mjs %reldir%/targets.mjs \
-	%reldir%/tasks.test.mjs %reldir%/vite.test.mjs tests/fixtures/activate.py \
+	%reldir%/tasks.test.mjs %reldir%/visiting.mjs %reldir%/vite.test.mjs tests/fixtures/activate.py \
 	tests/fixtures/agent.mjs tests/fixtures/canvas-page/index.html \
 	tests/fixtures/canvas-page/page.js tests/fixtures/deaf.py \
 	tests/fixtures/gated-app/build.js tests/fixtures/gated-app/package.json \
