@@ -188,7 +188,9 @@ static int prepare_install(struct detect *d, int work_fd, int project_fd)
 		size_t len;
 
 		r = beneath_read(project_fd, *path, LOCK_MAX, &content, &len);
-		if (r < 0)
+		/* pnpm's patches may lie anywhere; these are where it puts them. */
+		if (r < 0 || (strstr(content, "patchedDependencies") &&
+			      !is_directory_at(project_fd, "patches")))
 			return 0;
 		if (strcmp(basename(*path), "package.json") == 0) {
 			package = cJSON_Parse(content);

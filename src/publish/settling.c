@@ -22,7 +22,7 @@
 #define OPEN_DIRECTORY (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
 /* "$app" is SvelteKit's, ".tanstack-start" SolidStart's. */
-const char *const module_places[] = { ".vite", ".vite-temp",	   ".cache",
+const char *const module_places[] = { ".vite", ".vite-temp",      ".cache",
 				      "$app",  ".tanstack-start", NULL };
 
 struct settle *settle_new(int state_fd, const char *from, char *const *packages)

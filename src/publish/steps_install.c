@@ -15,6 +15,11 @@ static void remove_gone(const char *relative, void *arg)
 	publisher_remove(arg, relative);
 }
 
+void steps_trim_store(struct publisher *p)
+{
+	modules_trim(p->modules, p->settings->publish_store_max, remove_gone, p);
+}
+
 static void on_settled(int result, void *arg)
 {
 	struct build *b = arg;
@@ -30,7 +35,7 @@ static void on_settled(int result, void *arg)
 		build_fail(b);
 		return;
 	}
-	modules_trim(p->modules, p->settings->publish_store_max, remove_gone, p);
+	steps_trim_store(p);
 	steps_node(b);
 }
 

@@ -24,6 +24,7 @@ static void on_settled(int result, void *arg)
 		build_fail(b);
 		return;
 	}
+	steps_trim_store(b->publisher);
 	steps_packages(b);
 }
 

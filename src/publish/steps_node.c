@@ -48,7 +48,7 @@ static void choosing_free(void *arg)
  */
 static char *engine_of(const struct choosing *c, int place, const char *name)
 {
-	scoped(freep) char *link = NULL, *below = NULL;
+	scoped(freep) char *link = NULL;
 	char target[4096];
 	const char *at = target;
 	ssize_t n;
@@ -112,7 +112,6 @@ static void on_chosen(int result, void *arg)
 void steps_node(struct build *b)
 {
 	const struct framework *framework = b->project->framework;
-	scoped(freep) char *project = NULL;
 	struct choosing *c;
 
 	if (!framework || !framework->packages || !b->project->needs_install) {

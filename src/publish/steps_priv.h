@@ -25,9 +25,10 @@ void steps_check(struct build *b);
 
 /* ---- steps_manager.c, steps_install.c and steps_build.c ---- */
 
-void steps_install(struct build *b);  /* its package manager, and then ... */
-void steps_packages(struct build *b); /* ... its packages */
-void steps_node(struct build *b);     /* the Node that its framework needs, and then ... */
+void steps_install(struct build *b);        /* its package manager, and then ... */
+void steps_packages(struct build *b);       /* ... its packages */
+void steps_trim_store(struct publisher *p); /* after something was added to it */
+void steps_node(struct build *b);           /* the Node that its framework needs, and then ... */
 void steps_build(struct build *b);
 
 /* ---- steps_run.c: a command in the sandbox ---- */
