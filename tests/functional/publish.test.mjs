@@ -8,7 +8,7 @@ import path from "node:path";
 import test from "node:test";
 
 import { join } from "./events.mjs";
-import { base, have, previewctl, run, start, temp_dir, until } from "./harness.mjs";
+import { base, previewctl, run, start, temp_dir, until } from "./harness.mjs";
 import { publish, published, why_no_sandbox, write_files } from "./publishing.mjs";
 
 const page = (text) => `<!doctype html><title>${text}</title><link rel="stylesheet" href="/style.css"><h1>${text}</h1>`;
@@ -308,11 +308,6 @@ test("a failed build says why, and what was there stays", needs_sandbox, async (
 	assert.equal(none.code, "no_output");
 	const empty = await publish(d, "s", { workdir: temp_dir(t) });
 	assert.equal(empty.code, "not_a_project");
-	const bun = await publish(d, "s", { workdir: write_files(temp_dir(t), project(writes("x"), { "bun.lock": "{}" })) });
-	if (!have("bun")) {
-		assert.equal(bun.code, "install_failed");
-		assert.match(bun.detail, /there is no bun in/);
-	}
 	const engine = project(writes("x"));
 	engine["package.json"] = JSON.stringify({ scripts: { build: "node build.cjs" }, engines: { node: ">=99" } });
 	const old = await publish(d, "s", { workdir: write_files(temp_dir(t), engine) });
