@@ -169,3 +169,18 @@ test("a failure is told by the line that says it, and a project may be called an
 	assert.equal(other.state, "succeeded", json(other));
 	assert.match(other.warnings.join(), /asks for Node 99\.1\.0, which is not installed: it is built with/);
 });
+
+test("a framework says which Node it needs only once it is installed", needs_sandbox, async (t) => {
+	const d = await start(t);
+	const project = (engine) => write_files(temp_dir(t), {
+		"package.json": json({ name: "p", scripts: { build: "node build.cjs" }, dependencies: { vite: "file:./fake" } }),
+		"fake/package.json": json({ name: "vite", version: "9.0.0", engines: { node: engine } }),
+		"build.cjs": build_script("process.version"),
+	});
+	const old = await publish(d, "s", { workdir: project(">=99") });
+	assert.equal(old.code, "node_unavailable", json(old));
+	assert.match(old.detail, />=99/);
+	assert.equal(old.build.error.phase, "install");
+	const build = await publish(d, "s", { workdir: project(">=1") });
+	assert.equal(await shown(d, build), `v${build.node}`, json(build));
+});
