@@ -25,6 +25,7 @@
 
 #define VALUE_MAX   8192
 #define VERSION_MAX 256
+#define CONFIG_MAX  (1024 * 1024)
 
 /* What detection goes by; all of it borrowed. */
 struct detection {
@@ -369,6 +370,25 @@ static bool is_too_old(const struct detection *d, const struct framework *f)
 	return false;
 }
 
+/* Whether a configuration of the project takes the base path from where it is given. */
+static bool asks_for_base(const struct detection *d)
+{
+	static const char *const names[] = { "vite.config", "react-router.config", "app.config",
+					     "gatsby-config" };
+	static const char *const endings[] = { "js", "mjs", "cjs", "ts", "mts", "cts" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names) * ARRAY_SIZE(endings); i++) {
+		scoped(freep) char *text = NULL;
+		scoped(freep) char *path = xasprintf("%s.%s", names[i / ARRAY_SIZE(endings)],
+						     endings[i % ARRAY_SIZE(endings)]);
+
+		if (beneath_read(d->dirfd, path, CONFIG_MAX, &text, NULL) >= 0 &&
+		    strstr(text, "PREVIEWD_BASE"))
+			return true;
+	}
+	return false;
+}
+
 static void apply_framework(struct detection *d)
 {
 	const struct framework *f = d->framework;
@@ -387,7 +407,7 @@ static void apply_framework(struct detection *d)
 		warn(p, xstrdup(f->needs_hint));
 	if (is_too_old(d, f))
 		warn(p, xstrdup(f->since_hint));
-	if (f->below && d->params->base)
+	if (f->below && d->params->base && !asks_for_base(d))
 		warn(p, xasprintf("%s; else give the page a host of its own "
 				  "(publish.host_template)",
 				  f->below));
