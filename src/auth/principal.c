@@ -90,6 +90,17 @@ bool principal_sees(const struct principal *p, const char *app_id, const char *s
 	return is_within(p, app_id, session_id) && (p->admin || strcmp(p->user_id, user_id) == 0);
 }
 
+static bool same_or_none(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+bool principal_is_alike(const struct principal *a, const struct principal *b)
+{
+	return strcmp(a->user_id, b->user_id) == 0 && same_or_none(a->app_id, b->app_id) &&
+	       same_or_none(a->session_id, b->session_id);
+}
+
 bool principal_may_create(const struct principal *p, const char *app_id, const char *session_id)
 {
 	return is_within(p, app_id, session_id) &&

@@ -71,5 +71,8 @@ bool principal_may(const struct principal *p, unsigned any_of);
 bool principal_sees(const struct principal *p, const char *app_id, const char *session_id,
 		    const char *user_id);
 
+/* Whether both are the same user's, held to the same app and session. */
+bool principal_is_alike(const struct principal *a, const struct principal *b);
+
 /* Whether it may bring a session of that app and id into being. */
 bool principal_may_create(const struct principal *p, const char *app_id, const char *session_id);

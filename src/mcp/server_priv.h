@@ -8,14 +8,15 @@
 #define MCP_SESSION_ID_LENGTH 32 /* hexadecimal digits */
 
 /*
- * A session of the legacy era: made by `initialize`, named by Mcp-Session-Id, its user's alone.
+ * A session of the legacy era: made by `initialize`, named by Mcp-Session-Id, its user's alone, and
+ * of what is held to one session no other's.
  * In memory only: after a restart its client gets 404 and begins anew.
  */
 struct mcp_session {
 	UT_hash_handle hh; /* by id */
 	struct mcp_server *server;
 	char id[MCP_SESSION_ID_LENGTH + 1];
-	char *user_id;
+	struct principal *owner;
 	usec_t used;
 	struct mcp_call *calls; /* under way */
 	size_t n_calls;
@@ -55,10 +56,10 @@ struct mcp_call {
 };
 
 /* sessions.c */
-int mcp_session_new(struct mcp_server *server, const struct principal *who,
+int mcp_session_new(struct mcp_server *server, struct principal *who,
 		    struct mcp_session **ret) must_use;
 struct mcp_session *mcp_session_free(struct mcp_session *s);
-/* NULL: not there, or another user's. */
+/* NULL: not there, or another's. */
 struct mcp_session *mcp_session_find(struct mcp_server *server, const char *id,
 				     const struct principal *who);
 void mcp_session_used(struct mcp_session *s);

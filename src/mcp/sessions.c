@@ -71,7 +71,7 @@ struct mcp_session *mcp_session_free(struct mcp_session *s)
 	DL_DELETE(server->by_use, s);
 	server->n_sessions--;
 	metric_add(METRIC_MCP_SESSIONS, -1);
-	free(s->user_id);
+	principal_unref(s->owner);
 	free(s);
 	return NULL;
 }
@@ -93,7 +93,7 @@ static int make_room(struct mcp_server *server, const struct principal *who)
 
 	DL_FOREACH(server->by_use, s)
 	{
-		if (strcmp(s->user_id, who->user_id) != 0)
+		if (strcmp(s->owner->user_id, who->user_id) != 0)
 			continue;
 		n++;
 		if (!oldest && s->n_calls == 0)
@@ -111,8 +111,7 @@ static int make_room(struct mcp_server *server, const struct principal *who)
 	return 0;
 }
 
-int mcp_session_new(struct mcp_server *server, const struct principal *who,
-		    struct mcp_session **ret)
+int mcp_session_new(struct mcp_server *server, struct principal *who, struct mcp_session **ret)
 {
 	struct mcp_session *s;
 	int r = make_room(server, who);
@@ -122,7 +121,7 @@ int mcp_session_new(struct mcp_server *server, const struct principal *who,
 	s = xcalloc(1, sizeof(*s));
 	s->server = server;
 	random_hex(s->id, MCP_SESSION_ID_LENGTH / 2);
-	s->user_id = xstrdup(who->user_id);
+	s->owner = principal_ref(who);
 	s->used = clock_monotonic();
 	HASH_ADD_STR(server->by_id, id, s);
 	DL_APPEND(server->by_use, s);
@@ -139,5 +138,5 @@ struct mcp_session *mcp_session_find(struct mcp_server *server, const char *id,
 	struct mcp_session *s = NULL;
 
 	HASH_FIND_STR(server->by_id, id, s);
-	return s && strcmp(s->user_id, who->user_id) == 0 ? s : NULL;
+	return s && principal_is_alike(s->owner, who) ? s : NULL;
 }
