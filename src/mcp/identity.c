@@ -38,7 +38,7 @@ static const char *by_hook(const struct mcp *mcp, const struct principal *who, c
 	const char *tool_use = id_or_null(json_string(meta, "claudecode/toolUseId"));
 	struct mcp_binding binding;
 
-	if (!tool_use || mcp_bindings_find(mcp->bindings, who->user_id, tool_use, &binding) < 0)
+	if (!tool_use || mcp_bindings_find(mcp->bindings, who, tool_use, &binding) < 0)
 		return NULL;
 	*ret_app_id = binding.app_id;
 	return binding.session_id;
@@ -51,7 +51,7 @@ static const char *by_task(const struct mcp *mcp, struct mcp_call *call, const c
 	const char *task = id_or_null(json_string(mcp_call_arguments(call), "bash_task_id"));
 	struct mcp_binding binding;
 
-	if (!task || mcp_bindings_find(mcp->bindings, who->user_id, task, &binding) < 0)
+	if (!task || mcp_bindings_find(mcp->bindings, who, task, &binding) < 0)
 		return NULL;
 	*ret_app_id = binding.app_id;
 	return binding.session_id;

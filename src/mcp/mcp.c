@@ -54,8 +54,18 @@ static void take_settings(struct mcp *mcp, const struct settings *settings)
 	};
 }
 
+static struct mcp_bindings_limits bindings_limits(const struct settings *settings)
+{
+	return (struct mcp_bindings_limits){
+		.max = settings->mcp_bindings_max,
+		.per_user = settings->mcp_bindings_per_user,
+		.ttl = settings->mcp_binding_ttl,
+	};
+}
+
 struct mcp *mcp_new(const struct mcp_deps *deps, const struct settings *settings)
 {
+	const struct mcp_bindings_limits bindings = bindings_limits(settings);
 	struct mcp *mcp = xcalloc(1, sizeof(*mcp));
 
 	mcp->deps = *deps;
@@ -65,7 +75,7 @@ struct mcp *mcp_new(const struct mcp_deps *deps, const struct settings *settings
 	mcp->catalog.n_tools = n_mcp_tools;
 	mcp->catalog.templates = mcp_templates;
 	mcp->catalog.n_templates = n_mcp_templates;
-	mcp->bindings = mcp_bindings_new(settings->mcp_bindings_max, settings->mcp_binding_ttl);
+	mcp->bindings = mcp_bindings_new(&bindings);
 	mcp->server = mcp_server_new(deps->loop, &mcp->catalog, &mcp->limits, mcp);
 	return mcp;
 }
@@ -84,8 +94,10 @@ struct mcp *mcp_free(struct mcp *mcp)
 
 void mcp_reload(struct mcp *mcp, const struct settings *settings)
 {
+	const struct mcp_bindings_limits bindings = bindings_limits(settings);
+
 	take_settings(mcp, settings);
-	mcp_bindings_set(mcp->bindings, settings->mcp_bindings_max, settings->mcp_binding_ttl);
+	mcp_bindings_set(mcp->bindings, &bindings);
 }
 
 void mcp_post(struct mcp *mcp, struct http_request *req, struct principal *who)
@@ -104,6 +116,6 @@ int mcp_bind_tool_use(struct mcp *mcp, const struct principal *who, const char *
 	if (!id_is_valid(tool_use_id) || (app_id && !id_is_valid(app_id)) ||
 	    !id_is_valid(session_id))
 		return -EINVAL;
-	mcp_bindings_add(mcp->bindings, who->user_id, tool_use_id, app_id, session_id);
+	mcp_bindings_add(mcp->bindings, who, tool_use_id, app_id, session_id);
 	return 0;
 }

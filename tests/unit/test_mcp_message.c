@@ -202,37 +202,65 @@ static void a_modern_request_says_everything_twice(void **state)
 	}
 }
 
+static char ada_id[] = "ada", bob_id[] = "bob", eve_id[] = "eve", one_id[] = "one";
+static const struct principal ada = { .user_id = ada_id }, bob = { .user_id = bob_id },
+			      eve = { .user_id = eve_id }, one = { .user_id = one_id };
+
+static void what_a_token_of_one_session_told_is_for_that_session(void **state)
+{
+	char app[] = "a", s1[] = "s1", s2[] = "s2";
+	const struct principal of_s1 = { .user_id = ada_id, .app_id = app, .session_id = s1 };
+	const struct principal of_s2 = { .user_id = ada_id, .app_id = app, .session_id = s2 };
+	scoped(mcp_bindings_freep) struct mcp_bindings *b = mcp_bindings_new(
+		&(struct mcp_bindings_limits){ .max = 10, .per_user = 10, .ttl = USEC_INFINITY });
+	struct mcp_binding found;
+
+	(void)state;
+	mcp_bindings_add(b, &of_s2, "bash_1", NULL, "s2");
+	assert_true(mcp_bindings_find(b, &of_s1, "bash_1", &found) < 0);
+	assert_true(mcp_bindings_find(b, &ada, "bash_1", &found) < 0);
+	assert_int_equal(mcp_bindings_find(b, &of_s2, "bash_1", &found), 0);
+
+	mcp_bindings_add(b, &ada, "bash_1", NULL, "s1");
+	assert_int_equal(mcp_bindings_find(b, &of_s1, "bash_1", &found), 0);
+	assert_string_equal(found.session_id, "s1");
+	assert_int_equal(mcp_bindings_find(b, &of_s2, "bash_1", &found), 0);
+	assert_string_equal(found.session_id, "s2");
+}
+
 static void what_a_hook_told_is_its_users_and_for_a_while(void **state)
 {
-	scoped(mcp_bindings_freep) struct mcp_bindings *b = mcp_bindings_new(10, 100);
+	scoped(mcp_bindings_freep) struct mcp_bindings *b = mcp_bindings_new(
+		&(struct mcp_bindings_limits){ .max = 10, .per_user = 10, .ttl = 100 });
 	struct mcp_binding found;
 
 	(void)state;
 	now = 1000;
 	clock_replace(test_clock, NULL);
-	mcp_bindings_add(b, "ada", "tool-1", NULL, "s1");
-	assert_int_equal(mcp_bindings_find(b, "ada", "tool-1", &found), 0);
+	mcp_bindings_add(b, &ada, "tool-1", NULL, "s1");
+	assert_int_equal(mcp_bindings_find(b, &ada, "tool-1", &found), 0);
 	assert_string_equal(found.session_id, "s1");
 	assert_null(found.app_id);
-	assert_true(mcp_bindings_find(b, "bob", "tool-1", &found) < 0);
-	assert_true(mcp_bindings_find(b, "ada", "tool-2", &found) < 0);
+	assert_true(mcp_bindings_find(b, &bob, "tool-1", &found) < 0);
+	assert_true(mcp_bindings_find(b, &ada, "tool-2", &found) < 0);
 
-	mcp_bindings_add(b, "ada", "tool-1", "shop", "s2");
-	assert_int_equal(mcp_bindings_find(b, "ada", "tool-1", &found), 0);
+	mcp_bindings_add(b, &ada, "tool-1", "shop", "s2");
+	assert_int_equal(mcp_bindings_find(b, &ada, "tool-1", &found), 0);
 	assert_string_equal(found.session_id, "s2");
 	assert_string_equal(found.app_id, "shop");
 
 	now += 99;
-	assert_int_equal(mcp_bindings_find(b, "ada", "tool-1", &found), 0);
+	assert_int_equal(mcp_bindings_find(b, &ada, "tool-1", &found), 0);
 	now += 1;
-	assert_true(mcp_bindings_find(b, "ada", "tool-1", &found) < 0);
+	assert_true(mcp_bindings_find(b, &ada, "tool-1", &found) < 0);
 	assert_true(metric_value(METRIC_MCP_BINDINGS) == 0);
 	clock_replace(NULL, NULL);
 }
 
 static void past_the_limit_the_oldest_are_forgotten(void **state)
 {
-	scoped(mcp_bindings_freep) struct mcp_bindings *b = mcp_bindings_new(3, USEC_PER_SEC);
+	scoped(mcp_bindings_freep) struct mcp_bindings *b = mcp_bindings_new(
+		&(struct mcp_bindings_limits){ .max = 5, .per_user = 3, .ttl = USEC_PER_SEC });
 	struct mcp_binding found;
 	char id[16];
 
@@ -241,14 +269,31 @@ static void past_the_limit_the_oldest_are_forgotten(void **state)
 	clock_replace(test_clock, NULL);
 	for (int i = 0; i < 1000; i++) {
 		snprintf(id, sizeof(id), "tool-%d", i);
-		mcp_bindings_add(b, "ada", id, NULL, "s1");
+		mcp_bindings_add(b, &ada, id, NULL, "s1");
 	}
 	assert_true(metric_value(METRIC_MCP_BINDINGS) == 3);
-	assert_true(mcp_bindings_find(b, "ada", "tool-996", &found) < 0);
-	assert_int_equal(mcp_bindings_find(b, "ada", "tool-997", &found), 0);
-	mcp_bindings_set(b, 1, USEC_PER_SEC);
-	assert_true(mcp_bindings_find(b, "ada", "tool-998", &found) < 0);
-	assert_int_equal(mcp_bindings_find(b, "ada", "tool-999", &found), 0);
+	assert_true(mcp_bindings_find(b, &ada, "tool-996", &found) < 0);
+	assert_int_equal(mcp_bindings_find(b, &ada, "tool-997", &found), 0);
+
+	/* As many as bob may tell take none of hers, and where all are taken he has but his own. */
+	for (int i = 0; i < 1000; i++) {
+		snprintf(id, sizeof(id), "tool-%d", i);
+		mcp_bindings_add(b, &bob, id, NULL, "s2");
+		mcp_bindings_add(b, &eve, id, NULL, "s3");
+	}
+	assert_true(metric_value(METRIC_MCP_BINDINGS) == 5);
+	for (int i = 997; i < 1000; i++) {
+		snprintf(id, sizeof(id), "tool-%d", i);
+		assert_int_equal(mcp_bindings_find(b, &ada, id, &found), 0);
+		assert_string_equal(found.session_id, "s1");
+	}
+	assert_int_equal(mcp_bindings_find(b, &bob, "tool-999", &found), 0);
+	assert_int_equal(mcp_bindings_find(b, &eve, "tool-999", &found), 0);
+
+	mcp_bindings_set(b, &(struct mcp_bindings_limits){ 1, 1, USEC_PER_SEC });
+	assert_true(metric_value(METRIC_MCP_BINDINGS) == 1);
+	mcp_bindings_add(b, &one, "tool-1", NULL, "s4");
+	assert_true(mcp_bindings_find(b, &one, "tool-1", &found) < 0);
 	clock_replace(NULL, NULL);
 }
 
@@ -260,6 +305,7 @@ int main(void)
 		cmocka_unit_test(an_answer_repeats_the_id_as_it_was),
 		cmocka_unit_test(an_era_is_what_the_request_says),
 		cmocka_unit_test(a_modern_request_says_everything_twice),
+		cmocka_unit_test(what_a_token_of_one_session_told_is_for_that_session),
 		cmocka_unit_test(what_a_hook_told_is_its_users_and_for_a_while),
 		cmocka_unit_test(past_the_limit_the_oldest_are_forgotten),
 	};
