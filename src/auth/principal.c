@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/parse.h"
@@ -99,6 +100,13 @@ bool principal_is_alike(const struct principal *a, const struct principal *b)
 {
 	return strcmp(a->user_id, b->user_id) == 0 && same_or_none(a->app_id, b->app_id) &&
 	       same_or_none(a->session_id, b->session_id);
+}
+
+int64_t principal_rights(const struct principal *p)
+{
+	if (p->admin && !p->app_id && !p->session_id)
+		return geteuid();
+	return p->has_uid ? (int64_t)p->uid : RIGHTS_NONE;
 }
 
 bool principal_may_create(const struct principal *p, const char *app_id, const char *session_id)

@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/cleanup.h"
@@ -73,6 +74,14 @@ bool principal_sees(const struct principal *p, const char *app_id, const char *s
 
 /* Whether both are the same user's, held to the same app and session. */
 bool principal_is_alike(const struct principal *a, const struct principal *b);
+
+/*
+ * By which uid's rights it may name files: the daemon's own for an admin, its own for a unix peer.
+ * RIGHTS_NONE for other tokens, and for an admin's that is held to an app or a session: whoever has
+ * that is to reach no more than those.
+ */
+#define RIGHTS_NONE (-1)
+int64_t principal_rights(const struct principal *p);
 
 /* Whether it may bring a session of that app and id into being. */
 bool principal_may_create(const struct principal *p, const char *app_id, const char *session_id);

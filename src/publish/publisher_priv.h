@@ -257,15 +257,12 @@ uint64_t modules_bytes(const struct modules *m);
 /*
  * workdir.c: whose files may be built.  Blocks.
  */
-#define RIGHTS_NONE (-1)
-
 struct workdir_request {
 	char *path;         /* as asked for; NULL: the session's */
 	int64_t rights;     /* a uid by whose rights, or RIGHTS_NONE */
 	char *session_path; /* the session's, or NULL */
 	int64_t session_rights;
 };
-int64_t principal_rights(const struct principal *principal);
 int workdir_open(const struct workdir_request *request, int *ret_fd, struct fault *reterr) must_use;
 /* A directory above it, absolute, where that may be read by the same rights. */
 int workdir_above(const struct workdir_request *request, const char *path, int *ret_fd) must_use;

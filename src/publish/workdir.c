@@ -21,49 +21,43 @@
 
 #define OPEN_DIRECTORY (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
 
-int64_t principal_rights(const struct principal *principal)
-{
-	if (principal->admin && !principal->app_id && !principal->session_id)
-		return geteuid();
-	return principal->has_uid ? (int64_t)principal->uid : RIGHTS_NONE;
-}
-
 static int cannot_open(const char *path, int error, struct fault *reterr)
 {
 	return fault_set(reterr, FAULT_NOT_A_PROJECT, "the directory %s cannot be read: %s", path,
 			 strerror(error));
 }
 
-static int check_owner(int fd, const char *path, int64_t rights, struct fault *reterr)
+/*
+ * One sentence for what there isn't and for another's: who may not look into a directory isn't to
+ * learn from us what is in it.
+ */
+static int open_owned(const char *path, uid_t owner, int *ret_fd, struct fault *reterr)
 {
+	scoped(closep) int fd = open(path, OPEN_DIRECTORY);
 	struct stat st;
 
-	if (rights == (int64_t)geteuid())
-		return 0;
-	if (fstat(fd, &st) < 0)
-		return cannot_open(path, errno, reterr);
-	if (st.st_uid == (uid_t)rights)
-		return 0;
-	return fault_set(reterr, FAULT_FORBIDDEN,
-			 "%s is not yours: only its owner may have it built", path);
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_uid != owner)
+		return fault_set(reterr, FAULT_FORBIDDEN,
+				 "%s is no directory of yours: only its owner may have one built",
+				 path);
+	*ret_fd = STEAL_FD(fd);
+	return 0;
 }
 
 static int open_by_rights(const char *path, int64_t rights, int *ret_fd, struct fault *reterr)
 {
-	scoped(closep) int fd = -1;
-	int r;
+	int fd;
 
 	if (path[0] != '/')
 		return fault_field(reterr, "workdir",
 				   "must be an absolute path, or one relative "
 				   "to the session's directory");
+	if (rights != (int64_t)geteuid())
+		return open_owned(path, (uid_t)rights, ret_fd, reterr);
 	fd = open(path, OPEN_DIRECTORY);
 	if (fd < 0)
 		return cannot_open(path, errno, reterr);
-	r = check_owner(fd, path, rights, reterr);
-	if (r < 0)
-		return r;
-	*ret_fd = STEAL_FD(fd);
+	*ret_fd = fd;
 	return 0;
 }
 

@@ -484,7 +484,7 @@ struct registry_op *registry_session_put(struct registry *reg, struct principal 
 	op->forgetting = forgetting;
 
 	session_begin_change(s, batch);
-	session_will_have(s, params->workdir, workdir_rights(principal), meta, batch);
+	session_will_have(s, params->workdir, principal_rights(principal), meta, batch);
 	op->workdir = xstrdup_null(s->will_workdir);
 	op->workdir_uid = s->will_workdir_uid;
 	op->meta = xstrdup_null(s->will_meta);

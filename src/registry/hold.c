@@ -347,7 +347,7 @@ static struct registry_op *begin(struct registry *reg, struct principal *princip
 	op->forgetting = forgetting;
 	session_begin_change(s, batch);
 	if (workdir) {
-		session_will_have(s, workdir, workdir_rights(principal), NULL, batch);
+		session_will_have(s, workdir, principal_rights(principal), NULL, batch);
 		op->workdir = xstrdup(workdir);
 		op->workdir_uid = s->will_workdir_uid;
 	}

@@ -257,13 +257,6 @@ static void set_text(char **member, const char *value)
 	*member = xstrdup(value);
 }
 
-int64_t workdir_rights(const struct principal *principal)
-{
-	if (principal->admin)
-		return geteuid();
-	return principal->has_uid ? (int64_t)principal->uid : -1;
-}
-
 void session_will_have(struct session *s, const char *workdir, int64_t workdir_uid,
 		       const char *meta, struct store_batch *batch)
 {

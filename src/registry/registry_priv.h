@@ -305,13 +305,8 @@ void session_begin(struct session *s);
 void session_begin_change(struct session *s, struct store_batch *batch);
 void session_begin_end(struct session *s, struct store_batch *batch);
 
-/*
- * By whose rights to the file system a directory is named: an admin's are the daemon's own, a
- * peer's those of its uid, and a token has none (-1).
- */
-int64_t workdir_rights(const struct principal *principal);
-
-/* Within a change: `workdir` and `meta`, where they aren't NULL, go into the batch. */
+/* Within a change: `workdir` and `meta`, where they aren't NULL, go into the batch; `workdir_uid`
+ * as principal_rights() has it. */
 void session_will_have(struct session *s, const char *workdir, int64_t workdir_uid,
 		       const char *meta, struct store_batch *batch);
 
