@@ -224,6 +224,15 @@ int measure_tree(int dirfd, uint64_t *ret_bytes)
 	return measure_level(dirfd, MEASURE_DEPTH_MAX, ret_bytes);
 }
 
+bool tree_is_foreign(const struct stat *st, uid_t owner)
+{
+	if (st->st_uid == owner)
+		return false;
+	if (S_ISDIR(st->st_mode))
+		return (~st->st_mode & (S_IROTH | S_IXOTH)) != 0;
+	return st->st_nlink > 1 || !(st->st_mode & S_IROTH);
+}
+
 struct copying {
 	const char *const *skip;
 	const struct tree_limits *limits;
@@ -238,6 +247,14 @@ static bool is_skipped(const struct copying *c, const char *name)
 		if (strcmp(*one, name) == 0)
 			return true;
 	return false;
+}
+
+static bool is_left_out(struct copying *c, const struct stat *st)
+{
+	if (!c->owner || !tree_is_foreign(st, *c->owner))
+		return false;
+	c->size.foreign++;
+	return true;
 }
 
 static int copy_bytes(int from, int to, uint64_t left)
@@ -295,10 +312,8 @@ static int copy_file(struct copying *c, int from_dir, int to_dir, const char *na
 		return -errno;
 	if (!S_ISREG(st.st_mode) || st.st_ino != seen->st_ino)
 		return 0; /* it has become something else meanwhile */
-	if (c->owner && st.st_uid != *c->owner && st.st_nlink > 1) {
-		c->size.foreign++;
+	if (is_left_out(c, &st))
 		return 0;
-	}
 	c->size.bytes += (uint64_t)st.st_size;
 	if (c->size.bytes > c->limits->bytes)
 		return -EDQUOT;
@@ -334,12 +349,15 @@ static int copy_directory(struct copying *c, int from_dir, int to_dir, const cha
 			  unsigned depth)
 {
 	scoped(closep) int from = -1, to = -1;
+	struct stat st;
 
 	if (depth >= c->limits->depth)
 		return -ELOOP;
 	from = openat(from_dir, name, OPEN_DIRECTORY);
-	if (from < 0)
+	if (from < 0 || fstat(from, &st) < 0)
 		return -errno;
+	if (is_left_out(c, &st))
+		return 0;
 	if (mkdirat(to_dir, name, 0755) < 0)
 		return -errno;
 	to = openat(to_dir, name, OPEN_DIRECTORY);

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "base/cleanup.h"
@@ -29,7 +30,7 @@ struct tree_limits {
 struct tree_size {
 	uint64_t bytes; /* of the regular files */
 	size_t entries;
-	size_t foreign; /* hard links to files of others that were left out */
+	size_t foreign; /* of others, that were left out */
 };
 
 /*
@@ -42,8 +43,8 @@ int copy_tree(int from, int to, const char *const *skip, const struct tree_limit
 	      const volatile bool *cancel, struct tree_size *ret) must_use;
 
 /*
- * The same for a tree of `owner`, who may read less than we may: a hard link that isn't the owner's
- * may be to anybody's file, and is left out.
+ * The same for a tree of `owner`, who may read less than we may: what tree_is_foreign() is left
+ * out.
  */
 int copy_tree_of(uid_t owner, int from, int to, const char *const *skip,
 		 const struct tree_limits *limits, const volatile bool *cancel,
@@ -51,3 +52,10 @@ int copy_tree_of(uid_t owner, int from, int to, const char *const *skip,
 
 /* What the tree takes, by allocated blocks; -ELOOP when it is very deep. */
 int measure_tree(int dirfd, uint64_t *ret_bytes) must_use;
+
+/*
+ * Whether a file or directory found in a tree of `owner` is one that the owner may have no right
+ * to: another's that not everybody may read, or that has a second name, which may lie where the
+ * owner cannot look.
+ */
+bool tree_is_foreign(const struct stat *st, uid_t owner);

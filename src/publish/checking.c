@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "publish/publisher_priv.h"
@@ -110,6 +112,7 @@ int checking_work(void *input)
 	struct checking *c = input;
 	scoped(closep) int project = -1, previous = -1;
 	struct output_request request;
+	struct stat source;
 	int r = release_place(c->published_fd, c->session_id, c->name, true, &c->place_fd);
 
 	if (r >= 0 && c->source_id && open_source(c, &previous) > 0)
@@ -138,6 +141,12 @@ int checking_work(void *input)
 		.target_fd = c->target_fd,
 		.previous_fd = previous,
 	};
+	/* A project that is published as it lies there, and isn't ours. */
+	if (request.project_fd == c->source_fd) {
+		if (fstat(c->source_fd, &source) < 0)
+			return internal(c, "the project cannot be looked at", -errno);
+		request.owner = source.st_uid == geteuid() ? NULL : &source.st_uid;
+	}
 	c->manifest = manifest_new();
 	r = output_take(&request, &c->cancel, c->manifest, &c->report, &c->fault);
 	if (r < 0)

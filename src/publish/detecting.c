@@ -260,8 +260,8 @@ static int copy_sources(struct detect *d, int to, const char *const *skip)
 	r = copy_tree_of(st.st_uid, from, to, skip, &limits, &d->cancel, &size);
 	if (size.foreign > 0)
 		warnings_add(&d->project->warnings,
-			     "%zu hard links to files that are not the project's owner's are left "
-			     "out",
+			     "%zu files and directories of another than the project's owner are "
+			     "left out",
 			     size.foreign);
 	return r;
 }

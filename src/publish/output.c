@@ -19,6 +19,7 @@
 #include "base/files.h"
 #include "base/mem.h"
 #include "base/parse.h"
+#include "base/trees.h"
 #include "publish/beneath.h"
 #include "publish/compress.h"
 #include "publish/hostrules.h"
@@ -192,7 +193,8 @@ static int open_source(const struct taking *t, const struct output_file *f, int 
 		return fault_set(t->reterr, FAULT_BAD_OUTPUT, "'%s' cannot be read: %s", f->path,
 				 strerror(EACCES));
 	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
-	    (uint64_t)st.st_size != f->size || st.st_ino != f->inode)
+	    (uint64_t)st.st_size != f->size || st.st_ino != f->inode ||
+	    (t->request->owner && tree_is_foreign(&st, *t->request->owner)))
 		return changed(t, f->path);
 	*ret_fd = STEAL_FD(fd);
 	return 0;

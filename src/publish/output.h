@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/cleanup.h"
 #include "base/fault.h"
@@ -36,6 +37,8 @@ struct output_request {
 	 * then a release, whose files are ours. */
 	const char *rebase_from;
 	bool is_static; /* plain static: node_modules, dotfiles and the like are left out */
+	/* NULL, or whose directory it is, who may read less than we may: see tree_is_foreign() */
+	const uid_t *owner;
 	struct output_limits limits;
 	int target_fd;   /* of the release being made: files go below files/, br/, gz/ */
 	int previous_fd; /* of the release before it, or -1: equal files are shared by link */

@@ -24,6 +24,7 @@
 #include "base/mem.h"
 #include "base/parse.h"
 #include "base/strbuf.h"
+#include "base/trees.h"
 #include "publish/beneath.h"
 #include "publish/output_priv.h"
 
@@ -41,7 +42,7 @@ struct walk {
 	int fd; /* the output's directory */
 	struct output_list *list;
 	size_t n_seen; /* entries of any kind */
-	size_t n_hidden;
+	size_t n_hidden, n_foreign;
 	char ***warnings;
 	struct fault *reterr;
 };
@@ -271,6 +272,14 @@ static int add_file(struct walk *w, const char *path, const struct stat *st, boo
 	return 0;
 }
 
+static bool is_foreign(struct walk *w, const struct stat *st)
+{
+	if (!w->request->owner || !tree_is_foreign(st, *w->request->owner))
+		return false;
+	w->n_foreign++;
+	return true;
+}
+
 /* Whether the way from the output to what `fd` has open leads through a name that is left out. */
 static bool leads_to_left_out(const struct walk *w, int fd)
 {
@@ -316,7 +325,7 @@ static int look_at_link(struct walk *w, const char *path)
 			     "'%s' is left out: a symbolic link to what is not published", path);
 		return 0;
 	}
-	return add_file(w, path, &st, true);
+	return is_foreign(w, &st) ? 0 : add_file(w, path, &st, true);
 }
 
 static int look_at_directory(struct walk *w, const char *path, unsigned depth);
@@ -329,7 +338,7 @@ static int look_at_entry(struct walk *w, const char *path, unsigned depth)
 		return errno == ENOENT ? 0 : bad(w, path, strerror(errno));
 	switch (st.st_mode & S_IFMT) {
 	case S_IFREG:
-		return add_file(w, path, &st, false);
+		return is_foreign(w, &st) ? 0 : add_file(w, path, &st, false);
 	case S_IFDIR:
 		return look_at_directory(w, path, depth + 1);
 	case S_IFLNK:
@@ -371,6 +380,7 @@ static int look_at_entries(struct walk *w, DIR *dir, const char *path, unsigned 
 static int look_at_directory(struct walk *w, const char *path, unsigned depth)
 {
 	scoped(closep) int fd = -1;
+	struct stat st;
 	DIR *dir;
 	int r;
 
@@ -381,6 +391,10 @@ static int look_at_directory(struct walk *w, const char *path, unsigned depth)
 	fd = beneath_open_plain(w->fd, *path ? path : ".", O_RDONLY | O_DIRECTORY);
 	if (fd < 0)
 		return bad(w, path, strerror(-fd));
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (is_foreign(w, &st))
+		return 0;
 	dir = fdopendir(fd);
 	if (!dir)
 		return -errno;
@@ -473,6 +487,11 @@ int output_walk(const struct output_request *request, int output_fd, const volat
 	if (w.n_hidden > 0)
 		warnings_add(warnings, "%zu of .git and .env* in the output are left out",
 			     w.n_hidden);
+	if (w.n_foreign > 0)
+		warnings_add(warnings,
+			     "%zu files and directories of another than the project's owner are "
+			     "left out",
+			     w.n_foreign);
 	qsort(ret->files, ret->n, sizeof(*ret->files), compare_paths);
 	warn_of_case(&w);
 	return 0;
