@@ -221,6 +221,38 @@ bool host_is_loopback(const char *host)
 	return false;
 }
 
+static bool v4_is_special(const uint8_t a[static 4])
+{
+	return a[0] == 0 || a[0] == 127 || a[0] >= 224 || (a[0] == 169 && a[1] == 254) ||
+	       (a[0] == 192 && a[1] == 0 && a[2] == 0) ||
+	       (a[0] == 100 && a[1] == 100 && a[2] == 100 && a[3] == 200) ||
+	       (a[0] == 168 && a[1] == 63 && a[2] == 129 && a[3] == 16);
+}
+
+static bool has_prefix(const struct address *a, const uint8_t *prefix, size_t len)
+{
+	return memcmp(a->bytes, prefix, len) == 0;
+}
+
+bool address_is_special(const char *address)
+{
+	static const uint8_t nat64[12] = { 0x00, 0x64, 0xff, 0x9b }, zeros[12];
+	static const uint8_t nat64_local[6] = { 0x00, 0x64, 0xff, 0x9b, 0x00, 0x01 };
+	static const uint8_t metadata[4] = { 0xfd, 0x00, 0x0e, 0xc2 };
+	struct address a;
+	bool v4;
+
+	if (!address_parse(address, &a, &v4))
+		return true;
+	if (v4 || has_prefix(&a, nat64, sizeof(nat64)) || has_prefix(&a, zeros, sizeof(zeros)))
+		return v4_is_special(a.bytes + 12);
+	if (a.bytes[0] == 0x20 && a.bytes[1] == 0x02) /* 6to4 */
+		return v4_is_special(a.bytes + 2);
+	return a.bytes[0] == 0xff || (a.bytes[0] == 0xfe && a.bytes[1] >= 0x80) ||
+	       has_prefix(&a, nat64_local, sizeof(nat64_local)) ||
+	       has_prefix(&a, metadata, sizeof(metadata));
+}
+
 bool host_is_address(const char *host)
 {
 	struct address address;

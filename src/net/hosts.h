@@ -29,6 +29,14 @@ bool hosts_have(const struct hosts *h, const char *host);
 /* "localhost", names beneath it (RFC 6761 section 6.3), 127.0.0.0/8, ::1, 0.0.0.0 and :: */
 bool host_is_loopback(const char *host);
 
+/*
+ * Whether an address is one that no name of a server leads to in good faith: this machine itself,
+ * the link, where clouds have their metadata, those metadata elsewhere, multicast, what is
+ * reserved; and what only carries such an IPv4 address (RFC 4291, 6052, 3056).  What is no address
+ * is.
+ */
+bool address_is_special(const char *address);
+
 /* A numeric IPv4 or IPv6 address, without brackets. */
 bool host_is_address(const char *host);
 

@@ -264,6 +264,22 @@ static int take_over(int fd)
 	return 0;
 }
 
+/* The kernel lets nobody bind to another's. */
+bool address_is_ours(const char *address)
+{
+	const struct addrinfo hints = { .ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_DGRAM };
+	scoped(closep) int fd = -1;
+	struct addrinfo *found;
+	bool is_ours;
+
+	if (getaddrinfo(address, NULL, &hints, &found) != 0)
+		return false;
+	fd = socket(found->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	is_ours = fd >= 0 && bind(fd, found->ai_addr, found->ai_addrlen) == 0;
+	freeaddrinfo(found);
+	return is_ours;
+}
+
 static int inherited_count(void)
 {
 	const char *pid_text = getenv("LISTEN_PID"), *fds_text = getenv("LISTEN_FDS");

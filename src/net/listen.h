@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -23,6 +24,10 @@ int listen_tcp(const char *address, struct fault *reterr) must_use;
  * socket is left alone (-EEXIST).
  */
 int listen_unix(const char *path, mode_t mode, struct fault *reterr) must_use;
+
+/* Whether a numeric address is of one of this machine's interfaces: what listens on all is there.
+ */
+bool address_is_ours(const char *address);
 
 /* The port a TCP socket is bound to; 0 for a unix socket. */
 uint16_t listen_port(int fd);

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "net/listen.h"
 #include "registry/registry_priv.h"
 #include "registry/url.h"
 
@@ -106,7 +107,8 @@ static int target_check(const struct registry *reg, const char *host, unsigned p
 	const struct settings_ports *allowed = &reg->settings->preview_allow_ports;
 
 	for (size_t i = 0; i < reg->n_forbidden_ports; i++) {
-		if (reg->forbidden_ports[i] == port && host_is_loopback(host))
+		if (reg->forbidden_ports[i] == port &&
+		    (host_is_loopback(host) || address_is_ours(host)))
 			return fault_set(reterr, FAULT_TARGET_NOT_ALLOWED,
 					 "port %u is previewd's own", port);
 	}
@@ -116,6 +118,23 @@ static int target_check(const struct registry *reg, const char *host, unsigned p
 				 "another one",
 				 port);
 	return 0;
+}
+
+/*
+ * Who has a name in preview.allow_hosts may have it lead anywhere, also somewhere else than a
+ * moment ago: to the daemon itself, to what listens on this machine alone, to a cloud's metadata.
+ */
+static int may_connect(const char *address, struct fault *reterr, void *arg)
+{
+	const struct registry_op *op = arg;
+	const struct registry *reg = op->reg;
+
+	if (address_is_special(address) && !hosts_have(reg->allow_hosts, address))
+		return fault_set(reterr, FAULT_TARGET_NOT_ALLOWED,
+				 "the host name '%s' leads to an address that is not among "
+				 "preview.allow_hosts itself",
+				 op->attach.host);
+	return target_check(reg, address, op->attach.port, reterr);
 }
 
 /* The answer lists what is attached, so that one can be detached. */
@@ -184,16 +203,38 @@ static int port_check(const struct registry *reg, const char *host, unsigned por
 			 port);
 }
 
+/*
+ * Of all that listen there: one uid may have the port at 127.0.0.1 and another at ::1, and which of
+ * the two a viewer comes to, nobody says.
+ */
+static bool only_listens(const struct registry *reg, uint16_t port, uid_t uid)
+{
+	struct listener rows[64];
+	bool listens = false;
+	int n = reg->deps.sockdiag
+			? sockdiag_listeners(reg->deps.sockdiag, port, rows, ARRAY_SIZE(rows))
+			: 0;
+
+	if (n > (int)ARRAY_SIZE(rows))
+		return false;
+	for (int i = 0; i < n; i++) {
+		if (!rows[i].loopback)
+			continue;
+		if (rows[i].uid != uid)
+			return false;
+		listens = true;
+	}
+	return listens;
+}
+
 /* preview.listener_owner = same: the server must be the session's user's. */
 static int owner_check(struct registry *reg, const struct registry_op *op, const char *user_id,
 		       struct fault *reterr)
 {
 	const struct attach_params *p = &op->attach;
 	struct passwd pw, *found = NULL;
-	struct listener rows[8];
 	char buf[4096];
 	uid_t uid;
-	int n;
 
 	if (reg->settings->preview_listener_owner != LISTENER_OWNER_SAME)
 		return 0;
@@ -209,16 +250,11 @@ static int owner_check(struct registry *reg, const struct registry_op *op, const
 			"this machine to compare the server's with",
 			user_id);
 
-	n = reg->deps.sockdiag && host_is_loopback(p->host)
-		    ? sockdiag_listeners(reg->deps.sockdiag, (uint16_t)p->port, rows,
-					 ARRAY_SIZE(rows))
-		    : 0;
-	for (int i = 0; i < n && i < (int)ARRAY_SIZE(rows); i++) {
-		if (rows[i].loopback && rows[i].uid == uid)
-			return 0;
-	}
+	if (host_is_loopback(p->host) && only_listens(reg, (uint16_t)p->port, uid))
+		return 0;
 	return fault_set(reterr, FAULT_TARGET_NOT_ALLOWED,
-			 "no process of user '%s' listens on port %u", user_id, p->port);
+			 "no process of user '%s' listens on port %u, or another's does as well",
+			 user_id, p->port);
 }
 
 /*
@@ -448,6 +484,8 @@ static void probe(struct registry_op *op)
 		.host = p->host,
 		.port = (uint16_t)p->port,
 		.path = p->path,
+		.may_connect = may_connect,
+		.may_connect_arg = op,
 		.wait = p->wait_seconds ? p->wait_seconds * USEC_PER_SEC : settings->probe_budget,
 		.http_timeout = settings->probe_http_timeout,
 	};

@@ -27,7 +27,7 @@ static struct attachment *find(const struct registry *reg, const char *label)
 	return a;
 }
 
-/* Numeric where it can be: a proxy would have to look a name up, and might find another server. */
+/* Numeric: a proxy would have to look a name up, and might find another server. */
 static char *upstream_of(const struct attachment *a)
 {
 	const struct record_attachment *r = a->record;
@@ -40,9 +40,15 @@ static char *upstream_of(const struct attachment *a)
 	return xasprintf(strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, (unsigned)r->port);
 }
 
-/* The next to listen may be another's, and who waits for it to come back is no viewer. */
-static int check_presence(const struct attachment *a, struct fault *reterr)
+static int check_target(const struct attachment *a, struct fault *reterr)
 {
+	/* A name is looked up by the proxy, who holds what it finds against no list. */
+	if (!a->record->address[0] && !host_is_loopback(a->record->host) &&
+	    !host_is_address(a->record->host))
+		return fault_set(reterr, FAULT_FORBIDDEN,
+				 "nobody has looked where this preview's host name leads: attach "
+				 "it with its health check");
+	/* The next to listen may be another's, and who waits for it to come back is no viewer. */
 	if (a->presence == PRESENCE_DOWN)
 		return fault_set(reterr, FAULT_TARGET_NOT_LISTENING,
 				 "the server of this preview is down");
@@ -60,7 +66,7 @@ int registry_edge_pass(struct registry *reg, const char *label, char **ret_upstr
 
 	if (!a)
 		return fault_set(reterr, FAULT_PREVIEW_NOT_FOUND, "nothing is attached here");
-	r = check_presence(a, reterr);
+	r = check_target(a, reterr);
 	if (r < 0)
 		return r;
 	clock_reset(reg, a, CLOCK_EDGE);
@@ -85,7 +91,7 @@ size_t registry_edge_routes(const struct registry *reg, struct edge_route **ret)
 	size_t n = 0;
 
 	for (const struct attachment *a = reg->by_label; a; a = a->label_hh.next) {
-		if (check_presence(a, NULL) < 0)
+		if (check_target(a, NULL) < 0)
 			continue;
 		routes[n++] = (struct edge_route){ .label = a->record->label,
 						   .scheme = a->record->scheme,

@@ -511,6 +511,16 @@ static void on_resolved(int result, void *arg)
 		     &fault);
 		return;
 	}
+	if (p->request.may_connect) {
+		scoped(fault_done) struct fault fault = { 0 };
+		int r = p->request.may_connect(p->lookup->address, &fault,
+					       p->request.may_connect_arg);
+
+		if (r < 0) {
+			fail(p, r, &fault);
+			return;
+		}
+	}
 	add_address(p, p->lookup->address);
 	p->resolving = job_free(p->resolving);
 	begin_asking(p);

@@ -36,6 +36,9 @@ struct probe_request {
 	const char *public_host;      /* of the preview's URL; NULL where it is loopback */
 	const char *public_authority; /* "host[:port]"; with public_host */
 	const char *public_scheme;
+	/* Asked for the address of a name before anything connects to it; NULL: any will do. */
+	int (*may_connect)(const char *address, struct fault *reterr, void *arg);
+	void *may_connect_arg;
 	usec_t wait;         /* for the port to be listened on */
 	usec_t http_timeout; /* for the first answer */
 };

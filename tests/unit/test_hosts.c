@@ -209,12 +209,68 @@ static void authorities_are_split_strictly(void **state)
 	}
 }
 
+static void addresses_that_no_server_has_are_known_in_every_form(void **state)
+{
+	static const char *const special[] = {
+		"0.0.0.0",
+		"0.1.2.3",
+		"127.0.0.1",
+		"127.255.255.255",
+		"169.254.169.254",
+		"169.254.0.1",
+		"100.100.100.200",
+		"168.63.129.16",
+		"192.0.0.192",
+		"224.0.0.1",
+		"255.255.255.255",
+		"240.0.0.1",
+		"::",
+		"::1",
+		"::ffff:169.254.169.254",
+		"::ffff:a9fe:a9fe",
+		"::ffff:127.0.0.1",
+		"::127.0.0.1",
+		"::169.254.169.254",
+		"64:ff9b::169.254.169.254",
+		"64:ff9b::7f00:1",
+		"64:ff9b:1::a9fe:a9fe",
+		"2002:a9fe:a9fe::1",
+		"2002:7f00:1::",
+		"fe80::1",
+		"fe80::1%lo",
+		"febf::1",
+		"fec0::1",
+		"ff02::1",
+		"fd00:ec2::254",
+		"",
+		"localhost",
+		"127.1",
+		"2852039166",
+		"0x7f.1",
+	};
+	static const char *const others[] = {
+		"10.0.0.1",        "172.16.0.1",       "192.168.1.1",     "100.64.0.1",
+		"8.8.8.8",         "169.253.1.1",      "192.0.2.1",       "223.255.255.255",
+		"::ffff:10.0.0.1", "64:ff9b::808:808", "2002:808:808::1", "fd00::1",
+		"2001:db8::1",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(special); i++)
+		if (!address_is_special(special[i]))
+			fail_msg("%s is special", special[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		if (address_is_special(others[i]))
+			fail_msg("%s is as good as any", others[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bad_entries_are_refused),
 		cmocka_unit_test(lists_have_what_they_name_in_any_spelling),
 		cmocka_unit_test(loopback_is_known_in_every_spelling),
+		cmocka_unit_test(addresses_that_no_server_has_are_known_in_every_form),
 		cmocka_unit_test(valid_hosts_are_names_and_plain_addresses),
 		cmocka_unit_test(authorities_are_split_strictly),
 	};
