@@ -58,6 +58,7 @@ extern const struct json_field mcp_fields[];
 #undef ROUTE
 
 struct stream;
+struct stream_user;
 struct viewer;
 
 struct api {
@@ -80,6 +81,7 @@ struct api {
 	struct mcp *mcp;
 	struct viewer *viewers; /* sockets of Socket.IO */
 	size_t n_streams;       /* and Socket.IO's clients */
+	struct stream_user *stream_users;
 	usec_t started;
 	bool draining;
 };
@@ -201,10 +203,18 @@ struct missed {
 enum bus_recovery missed_recover(struct api *api, const char *session_id, uint64_t since,
 				 const char *epoch, struct missed *ret);
 void missed_done(struct missed *m);
-/* Whether there may be one more; every transport's are counted together. */
-int streams_admit(const struct api *api, struct fault *reterr) must_use;
+/* Drops the oldest stream that has shown no credential yet; false where there is none. */
+bool stream_drop_nameless(struct api *api);
 void streams_end(struct api *api);
 void streams_on_token_revoked(struct api *api, const char *token_id);
+
+/* streams.c */
+/* Whether there may be one more; every transport's are counted together. */
+int streams_admit(struct api *api, struct fault *reterr) must_use;
+/* One that has shown whose it is: `ret` is to leave at its end, NULL where nobody counts. */
+int stream_user_enter(struct api *api, const struct principal *who, struct stream_user **ret,
+		      struct fault *reterr) must_use;
+void stream_user_leave(struct api *api, struct stream_user *u);
 
 /* published.c: whether the request is for a page, a published one or one that comes with an app;
  * it is answered then. */

@@ -43,7 +43,8 @@ struct stream {
 	struct api *api;
 	struct websocket *ws;
 	struct principal *principal; /* NULL until the first frame */
-	char *session_id;            /* NULL: all that the principal may see */
+	struct stream_user *user;
+	char *session_id; /* NULL: all that the principal may see */
 	bool has_since;
 	uint64_t since;
 	char *epoch;
@@ -64,6 +65,7 @@ static void stream_free(struct stream *s)
 		strv_free(s->filters[i]);
 	free(s->session_id);
 	free(s->epoch);
+	stream_user_leave(s->api, s->user);
 	DL_DELETE(s->api->streams, s);
 	s->api->n_streams--;
 	free(s);
@@ -114,6 +116,7 @@ static void refuse(struct stream *s, const struct fault *fault)
 	stream_close(s,
 		     status == 404   ? CLOSE_NOT_FOUND
 		     : status == 403 ? CLOSE_FORBIDDEN
+		     : status == 429 ? (int)WEBSOCKET_CLOSE_TRY_LATER
 				     : CLOSE_UNAUTHENTICATED,
 		     fault_slug(fault->code));
 }
@@ -326,7 +329,8 @@ static void on_auth_frame(struct stream *s, const cJSON *message)
 	}
 	if (auth_authenticate(s->api->deps.auth, &credential, &principal, &fault) < 0 ||
 	    call_authorize(stream_route(), principal, &fault) < 0 ||
-	    may_follow(s, principal, &fault) < 0) {
+	    may_follow(s, principal, &fault) < 0 ||
+	    stream_user_enter(s->api, principal, &s->user, &fault) < 0) {
 		refuse(s, &fault);
 		return;
 	}
@@ -487,20 +491,6 @@ static int read_query(struct call *call, struct stream *s, struct fault *reterr)
 	return read_filters(call, s, reterr);
 }
 
-int streams_admit(const struct api *api, struct fault *reterr)
-{
-	int r;
-
-	if (api->draining)
-		return fault_set(reterr, FAULT_DRAINING, "the daemon is shutting down");
-	if (api->n_streams < api->settings->events_streams_max)
-		return 0;
-	r = fault_set(reterr, FAULT_TOO_MANY_STREAMS, "%zu event streams are open already",
-		      api->n_streams);
-	reterr->retry_after_seconds = 5;
-	return r;
-}
-
 static struct stream *stream_new(struct api *api)
 {
 	struct stream *s = xcalloc(1, sizeof(*s));
@@ -528,7 +518,9 @@ void route_ws_events(struct call *call)
 		goto refused;
 
 	s = stream_new(api);
-	if (read_query(call, s, &fault) < 0 || (principal && may_follow(s, principal, &fault) < 0))
+	if (read_query(call, s, &fault) < 0 ||
+	    (principal && (may_follow(s, principal, &fault) < 0 ||
+			   stream_user_enter(api, principal, &s->user, &fault) < 0)))
 		goto refused;
 
 	s->ws = websocket_accept(call->req, NULL, &ops, s);
@@ -563,6 +555,21 @@ void streams_on_token_revoked(struct api *api, const char *token_id)
 		send_error(s, "token_invalid", "the token was revoked");
 		stream_close(s, CLOSE_UNAUTHENTICATED, "token revoked");
 	}
+}
+
+bool stream_drop_nameless(struct api *api)
+{
+	struct stream *s;
+
+	DL_FOREACH(api->streams, s)
+	{
+		if (!s->principal && !s->closing && s->ws) {
+			websocket_abort(s->ws);
+			stream_free(s);
+			return true;
+		}
+	}
+	return false;
 }
 
 void streams_end(struct api *api)

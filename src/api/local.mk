@@ -21,6 +21,7 @@ libpreviewd_a_SOURCES += \
 	%reldir%/session.c \
 	%reldir%/snapshot.c \
 	%reldir%/socketio.c \
+	%reldir%/streams.c \
 	%reldir%/system.c \
 	%reldir%/tasks.c \
 	%reldir%/tokens.c \

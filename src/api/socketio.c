@@ -39,6 +39,9 @@ struct sio_client {
 	uid_t uid;
 	char *bearer;
 	char *address; /* for the log */
+	/* whose it was first: later sockets of it are its, too */
+	bool is_named;
+	struct stream_user *user;
 };
 
 static void on_ping(struct viewer *v, const struct sio_event *event)
@@ -133,6 +136,15 @@ static int authenticate(struct api *api, const struct sio_client *c, const cJSON
 	return r;
 }
 
+static int count(struct api *api, struct sio_client *c, const struct principal *principal,
+		 struct fault *reterr)
+{
+	int r = c->is_named ? 0 : stream_user_enter(api, principal, &c->user, reterr);
+
+	c->is_named |= r >= 0;
+	return r;
+}
+
 /* Whoever may join, and a back end that only writes the canvas. */
 static int may_come(const struct principal *principal, struct fault *reterr)
 {
@@ -149,7 +161,8 @@ static void on_connect(struct sio_socket *s, const cJSON *auth, void *arg)
 	struct api *api = arg;
 
 	if (authenticate(api, sio_client_data(s), auth, &principal, &fault) >= 0 &&
-	    may_come(principal, &fault) >= 0) {
+	    may_come(principal, &fault) >= 0 &&
+	    count(api, sio_client_data(s), principal, &fault) >= 0) {
 		viewer_new(api, s, STEAL(principal));
 		sio_accept(s);
 		return;
@@ -208,6 +221,7 @@ static void on_gone(void *data, void *arg)
 	struct api *api = arg;
 
 	api->n_streams--;
+	stream_user_leave(api, c->user);
 	secret_free(c->bearer);
 	free(c->address);
 	free(c);

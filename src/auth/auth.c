@@ -191,14 +191,20 @@ static struct principal *principal_new(enum principal_via via)
 	return p;
 }
 
+const char *auth_own_user(struct auth *a)
+{
+	const char *login = logins_name(a->logins, geteuid());
+
+	return login ? login : "local";
+}
+
 static struct principal *admin_new(struct auth *a, enum principal_via via)
 {
 	struct principal *p = principal_new(via);
-	const char *login = logins_name(a->logins, geteuid());
 
 	p->admin = true;
 	p->scopes = ALL_SCOPES | SCOPE_ADMIN | SCOPE_EDGE;
-	p->user_id = xstrdup(login ? login : "local");
+	p->user_id = xstrdup(auth_own_user(a));
 	return p;
 }
 

@@ -182,6 +182,9 @@ char *auth_edge_pass_new(const struct auth *a, const char *label, const char *to
 			 usec_t expires_at);
 bool auth_edge_pass_is_valid(const struct auth *a, const char *label, const char *pass);
 
+/* The daemon's own: an admin's by socket or by token.  Borrowed until settings are taken over. */
+const char *auth_own_user(struct auth *a);
+
 /*
  * The credential of the edge's proxy, with the scope `edge` alone: "pve_…", made from the admin
  * token and as good as that one.  The caller frees with secret_free().

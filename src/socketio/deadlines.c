@@ -28,6 +28,11 @@ static void wait_for_first(struct deadlines *list)
 									: 0);
 }
 
+struct deadline *deadlines_first(const struct deadlines *list)
+{
+	return list->first;
+}
+
 void deadlines_run(struct deadlines *list)
 {
 	usec_t now = clock_monotonic();

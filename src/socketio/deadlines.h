@@ -41,5 +41,8 @@ static inline bool deadline_is_set(const struct deadline *d)
 	return d->in;
 }
 
+/* The one that is due first; NULL where none is set. */
+struct deadline *deadlines_first(const struct deadlines *list);
+
 /* Calls those that are due, without waiting for the timer. */
 void deadlines_run(struct deadlines *list);

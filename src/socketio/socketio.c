@@ -376,6 +376,16 @@ static void on_connect_late(struct deadline *d, void *arg)
 	eio_close(container_of(d, struct client, connect)->session);
 }
 
+bool socketio_drop_unconnected(struct socketio *server)
+{
+	struct deadline *oldest = deadlines_first(server->connects);
+
+	if (!oldest)
+		return false;
+	eio_close_bad(container_of(oldest, struct client, connect)->session);
+	return true;
+}
+
 /*
  * The server
  */

@@ -91,6 +91,9 @@ void socketio_drain(struct socketio *server);
 
 size_t socketio_clients(const struct socketio *server);
 
+/* Ends the client that has waited the longest to be in a namespace; false where there is none. */
+bool socketio_drop_unconnected(struct socketio *server);
+
 void sio_accept(struct sio_socket *s);
 /* `data` is what the client finds in the error's data: borrowed, may be NULL. */
 void sio_refuse(struct sio_socket *s, const char *message, const cJSON *data);

@@ -10,7 +10,8 @@ EXTRA_DIST += \
 	%reldir%/edge_previews.test.mjs %reldir%/edge_traefik.test.mjs \
 	%reldir%/element.test.mjs %reldir%/events.mjs %reldir%/events.test.mjs \
 	%reldir%/groups.mjs %reldir%/harness.mjs %reldir%/holds.test.mjs %reldir%/http.test.mjs \
-	%reldir%/isolation-builds.test.mjs %reldir%/isolation-network.test.mjs \
+	%reldir%/isolation-builds.test.mjs %reldir%/isolation-limits.test.mjs \
+	%reldir%/isolation-network.test.mjs \
 	%reldir%/isolation-tenants.test.mjs %reldir%/isolation.mjs \
 	%reldir%/launch.test.mjs %reldir%/leak.test.mjs %reldir%/limits.test.mjs \
 	%reldir%/mcp-publish.test.mjs %reldir%/mcp.mjs %reldir%/mcp.test.mjs \
