@@ -146,10 +146,8 @@ struct build *build_free(struct build *b)
 		return NULL;
 	steps_stop(b);
 	logs_forget(b);
-	if (b->state == BUILD_STATE_QUEUED && b->queue_prev) {
-		DL_DELETE2(b->publisher->queue, b, queue_prev, queue_next);
-		b->publisher->n_queued--;
-	}
+	queue_leave(b);
+	queue_uncount(b);
 	if (b->storing)
 		b->storing->slot = NULL;
 	if (b->waiting)
@@ -349,13 +347,11 @@ void build_end(struct build *b, enum build_state state)
 	batch = store_batch_new();
 	build_put(b, b->document, batch);
 	publisher_commit(p, batch);
-	if (was_queued) {
-		DL_DELETE2(p->queue, b, queue_prev, queue_next);
-		b->queue_prev = b->queue_next = NULL;
-		p->n_queued--;
-	} else {
+	if (was_queued)
+		queue_leave(b);
+	else
 		p->n_running--;
-	}
+	queue_uncount(b);
 	answer_waiter(b);
 	queue_run(p);
 }
@@ -379,12 +375,8 @@ void build_cancel(struct build *b, const char *why)
 void queue_run(struct publisher *p)
 {
 	while (!p->draining && p->queue && p->n_running < p->settings->publish_builds) {
-		struct build *b = p->queue;
+		struct build *b = queue_take(p);
 
-		DL_DELETE2(p->queue, b, queue_prev, queue_next);
-		b->queue_prev = b->queue_next = NULL;
-		p->n_queued--;
-		p->n_running++;
 		set_state(b, BUILD_STATE_RUNNING);
 		b->started_at = clock_realtime();
 		build_set_phase(b, PHASE_DETECT);
@@ -405,15 +397,6 @@ static void publish_started(struct build *b)
 	else
 		cJSON_AddNullToObject(j, "position");
 	build_publish_event(b, "web_preview:publish_started", j);
-}
-
-static void enter_queue(struct build *b)
-{
-	struct publisher *p = b->publisher;
-
-	DL_APPEND2(p->queue, b, queue_prev, queue_next);
-	p->n_queued++;
-	queue_run(p);
 }
 
 /* The record is there: a daemon that is killed from here on finds it. */
@@ -437,11 +420,11 @@ static void on_stored(int result, void *arg)
 		return;
 	}
 	if (b->cancel_wanted) {
-		DL_APPEND2(p->queue, b, queue_prev, queue_next);
-		p->n_queued++;
+		queue_enter(b);
 		build_end(b, BUILD_STATE_CANCELED);
 	} else {
-		enter_queue(b);
+		queue_enter(b);
+		queue_run(p);
 		if (build_is_live(b)) /* else it was told that it has failed */
 			publish_started(b);
 	}
@@ -459,7 +442,8 @@ static void make_room(struct shelf *shelf, unsigned most)
 	}
 }
 
-static int check(struct publisher *p, const struct session_ref *ref, struct fault *reterr)
+static int check(struct publisher *p, const struct session_ref *ref, const char *user_id,
+		 struct fault *reterr)
 {
 	const struct shelf *shelf = shelf_find(p, ref->session_id);
 
@@ -473,10 +457,7 @@ static int check(struct publisher *p, const struct session_ref *ref, struct faul
 				     cJSON_CreateString(shelf->builds->build_id));
 		return r;
 	}
-	if (p->n_queued >= p->settings->publish_queue)
-		return fault_set(reterr, FAULT_BUILD_QUEUE_FULL,
-				 "%zu builds are waiting already; try again later", p->n_queued);
-	return 0;
+	return queue_admit(p, user_id, reterr);
 }
 
 /* What is asked for, while the session is being made. */
@@ -549,7 +530,7 @@ static int begin(struct publisher *p, struct principal *principal, const struct 
 	if (r >= 0)
 		r = registry_publish_check(p->deps.registry, principal, ref, params->name, reterr);
 	if (r >= 0)
-		r = check(p, ref, reterr);
+		r = check(p, ref, user_id, reterr);
 	if (r >= 0)
 		r = page_ensure(p, ref, user_id, params->name, &page, reterr);
 	if (r < 0)
@@ -557,6 +538,7 @@ static int begin(struct publisher *p, struct principal *principal, const struct 
 
 	make_room(page->shelf, p->settings->publish_builds_kept);
 	b = build_new(page, principal, ref, params);
+	queue_count(b);
 	bus_prepare(p->deps.bus, ref->session_id);
 	b->commit = store_new(b);
 	*ret = b;

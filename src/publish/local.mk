@@ -21,6 +21,7 @@ libpreviewd_a_SOURCES += \
 	%reldir%/package.c %reldir%/package.h \
 	%reldir%/pages.c \
 	%reldir%/publisher.c %reldir%/publisher.h %reldir%/publisher_priv.h \
+	%reldir%/queue.c \
 	%reldir%/refreshing.c \
 	%reldir%/release.c %reldir%/release.h \
 	%reldir%/remake.c \

@@ -90,9 +90,12 @@ struct publisher {
 	struct page *by_label;
 	struct page *open; /* the one asked for last is the last */
 	size_t n_pages, n_open, n_open_files;
-	struct build *queue; /* oldest first */
+	struct build *queue; /* the next one first */
 	size_t n_queued, n_running;
-	struct build *logs; /* ended ones that still have theirs, oldest first */
+	struct builder *builders; /* users with builds that have not ended */
+	size_t n_live;            /* these builds */
+	uint64_t round;           /* of the last build that was begun */
+	struct build *logs;       /* ended ones that still have theirs, oldest first */
 	size_t logs_bytes;
 	struct publisher_op *ops;
 	struct switching *switchings;
@@ -335,6 +338,8 @@ struct build {
 
 	struct build *prev, *next; /* of the shelf */
 	struct build *queue_prev, *queue_next;
+	struct builder *builder; /* while it is counted */
+	uint64_t round;
 	struct build *log_prev, *log_next;
 };
 
@@ -362,6 +367,15 @@ void builds_sort(struct shelf *shelf);
 void builds_forget(struct shelf *shelf); /* of a session that has ended */
 void build_forget_if_over(struct build *b);
 void queue_run(struct publisher *p);
+
+/* queue.c: whether one more of the user's may come, and whose is next. */
+int queue_admit(const struct publisher *p, const char *user_id, struct fault *reterr) must_use;
+void queue_count(struct build *b);   /* from its beginning … */
+void queue_uncount(struct build *b); /* … to its end; once */
+void queue_enter(struct build *b);
+void queue_leave(struct build *b);             /* where it is in it */
+struct build *queue_take(struct publisher *p); /* the next, which runs from now on */
+
 void logs_forget(struct build *b);
 
 /* detecting.c: a job's input, which carries its results back */

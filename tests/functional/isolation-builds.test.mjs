@@ -9,7 +9,7 @@ import test from "node:test";
 
 import { Api, base, is_root, temp_dir, until } from "./harness.mjs";
 import { NOBODY, as_nobody } from "./isolation.mjs";
-import { publish, write_files } from "./publishing.mjs";
+import { publish, why_no_sandbox, write_files } from "./publishing.mjs";
 import { jwt, with_jwt } from "./socketio.mjs";
 
 const ADA = 65533; // nobody's number either
@@ -89,4 +89,41 @@ test("files in a directory of one's own that are another's are not read for one"
 	assert.equal(await got("open.txt"), "everybody's");
 	for (const name of ["secret.txt", "private/secret.txt", "group.txt", "linked.txt", "symlink.txt"]) assert.notEqual(await got(name), "hers", name);
 	assert.match(JSON.stringify(built.warnings), /another/);
+});
+
+const no_sandbox = await why_no_sandbox();
+const needs_sandbox = { skip: no_sandbox };
+
+// A project whose build is a script of ours: nothing to install.
+const project = (script, more = {}) => ({
+	"package.json": JSON.stringify({ name: "p", private: true, scripts: { build: "node build.cjs" } }),
+	"build.cjs": script,
+	...more,
+});
+
+test("the queue is nobody's to fill, and users take turns in it", needs_sandbox, async (t) => {
+	const d = await with_jwt(t, { "publish.queue": 6, "publish.queue_per_user": 4 });
+	const slow = write_files(temp_dir(t), project(`console.log("begun"); setInterval(() => {}, 1000);`));
+	const begin = async (user, i) => {
+		await d.local.put(base(`${user}-${i}`), { user_id: user });
+		return d.local.post(`${base(`${user}-${i}`)}/publish`, { workdir: slow });
+	};
+	const first = (await begin("mallory", 0)).json;
+	await until(async () => (await d.local.get(`${base("mallory-0")}/builds/${first.build_id}`)).json.state === "running", "it runs");
+	// However many at once.
+	const answers = await Promise.all([1, 2, 3, 4, 5, 6].map((i) => begin("mallory", i)));
+	assert.deepEqual(answers.map((a) => a.status).sort(), [202, 202, 202, 429, 429, 429]);
+	for (const refused of answers.filter((a) => a.status === 429)) assert.equal(refused.json.code, "build_queue_full");
+
+	const position = async ({ session_id, build_id }) => (await d.local.get(`${base(session_id)}/builds/${build_id}`)).json.position;
+	const hers = [(await begin("ada", 0)).json, (await begin("ada", 1)).json];
+	const his = (await begin("bob", 0)).json;
+	const mallorys = answers.filter((a) => a.status === 202).map((a) => a.json);
+	assert.deepEqual(await Promise.all([...hers, his].map(position)), [1, 4, 2]);
+	assert.deepEqual((await Promise.all(mallorys.map(position))).sort(), [3, 5, 6], "each has one before anybody has a second");
+	assert.equal((await begin("eve", 0)).json.code, "build_queue_full", "and there is an end to it");
+
+	await d.local.del(`${base("mallory-0")}/builds/${first.build_id}`);
+	await until(async () => (await d.local.get(`${base("ada-0")}/builds/${hers[0].build_id}`)).json.state === "running", "hers is next");
+	assert.deepEqual(await Promise.all([hers[1], his].map(position)), [3, 1]);
 });
