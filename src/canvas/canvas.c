@@ -13,6 +13,7 @@
 /* At start: which sessions live. */
 struct living {
 	char *session_id;
+	char *user_id;
 	UT_hash_handle hh;
 };
 
@@ -31,6 +32,7 @@ static int on_session(const void *r, void *arg)
 		return 0;
 	one = xcalloc(1, sizeof(*one));
 	one->session_id = xstrdup(record->session_id);
+	one->user_id = xstrdup(record->user_id);
 	HASH_ADD_KEYPTR(hh, l->living, one->session_id, strlen(one->session_id), one);
 	return 0;
 }
@@ -39,10 +41,11 @@ static int on_entry(const void *r, void *arg)
 {
 	const struct record_canvas *record = r;
 	struct loading *l = arg;
-	struct canvas_session *s = session_ensure_canvas(l->canvas, record->session_id);
+	struct canvas_session *s;
 	struct living *one;
 
 	HASH_FIND_STR(l->living, record->session_id, one);
+	s = session_ensure_canvas(l->canvas, record->session_id, one ? one->user_id : "");
 	if (one)
 		entry_put_consume(s, record->channel, record->id,
 				  bytes_new(record->value, strlen(record->value)),
@@ -64,6 +67,7 @@ static int load(struct canvas *canvas, struct fault *reterr)
 	{
 		HASH_DEL(l.living, one);
 		free(one->session_id);
+		free(one->user_id);
 		free(one);
 	}
 	return r;

@@ -47,8 +47,17 @@ struct dirty {
 	UT_hash_handle hh;
 };
 
+/* Whose canvases take how much. */
+struct canvas_user {
+	char *user_id;
+	size_t n_sessions;
+	size_t bytes;
+	UT_hash_handle hh;
+};
+
 struct canvas_session {
 	struct canvas *canvas;
+	struct canvas_user *user;
 	char *session_id;
 	struct channel *channels;
 	size_t bytes;
@@ -66,6 +75,7 @@ struct canvas {
 	struct canvas_deps deps;
 	const struct settings *settings;
 	struct canvas_session *sessions;
+	struct canvas_user *users;
 	size_t bytes; /* of all sessions */
 	struct timer *flush_timer;
 };
@@ -74,7 +84,8 @@ struct canvas {
  * memory.c: what there is.
  */
 struct canvas_session *session_find_canvas(const struct canvas *canvas, const char *session_id);
-struct canvas_session *session_ensure_canvas(struct canvas *canvas, const char *session_id);
+struct canvas_session *session_ensure_canvas(struct canvas *canvas, const char *session_id,
+					     const char *user_id);
 /* One with nothing in it, and nothing of it on its way to the store, goes. */
 void session_free_if_blank(struct canvas_session *s);
 void session_free_canvas(struct canvas_session *s);

@@ -20,15 +20,47 @@ struct canvas_session *session_find_canvas(const struct canvas *canvas, const ch
 	return s;
 }
 
-struct canvas_session *session_ensure_canvas(struct canvas *canvas, const char *session_id)
+static struct canvas_user *user_enter(struct canvas *canvas, const char *user_id)
+{
+	struct canvas_user *u;
+
+	HASH_FIND_STR(canvas->users, user_id, u);
+	if (!u) {
+		u = xcalloc(1, sizeof(*u));
+		u->user_id = xstrdup(user_id);
+		HASH_ADD_KEYPTR(hh, canvas->users, u->user_id, strlen(u->user_id), u);
+	}
+	u->n_sessions++;
+	return u;
+}
+
+static void user_leave(struct canvas *canvas, struct canvas_user *u)
+{
+	if (--u->n_sessions > 0)
+		return;
+	HASH_DEL(canvas->users, u);
+	free(u->user_id);
+	free(u);
+}
+
+struct canvas_session *session_ensure_canvas(struct canvas *canvas, const char *session_id,
+					     const char *user_id)
 {
 	struct canvas_session *s = session_find_canvas(canvas, session_id);
 
+	if (s && strcmp(s->user->user_id, user_id) != 0) {
+		/* What is left of another's, who had the id before: nothing but its way out. */
+		s->user->bytes -= s->bytes;
+		user_leave(canvas, s->user);
+		s->user = user_enter(canvas, user_id);
+		s->user->bytes += s->bytes;
+	}
 	if (s)
 		return s;
 
 	s = xcalloc(1, sizeof(*s));
 	s->canvas = canvas;
+	s->user = user_enter(canvas, user_id);
 	s->session_id = xstrdup(session_id);
 	HASH_ADD_KEYPTR(hh, canvas->sessions, s->session_id, strlen(s->session_id), s);
 	return s;
@@ -37,6 +69,7 @@ struct canvas_session *session_ensure_canvas(struct canvas *canvas, const char *
 static void count_bytes(struct canvas_session *s, size_t more, size_t less)
 {
 	s->bytes += more - less;
+	s->user->bytes += more - less;
 	s->canvas->bytes += more - less;
 	metric_set(METRIC_CANVAS_BYTES, (double)s->canvas->bytes);
 }
@@ -182,6 +215,7 @@ void session_free_canvas(struct canvas_session *s)
 	dirty_done(&s->flying);
 	store_commit_free(s->commit);
 	HASH_DEL(s->canvas->sessions, s);
+	user_leave(s->canvas, s->user);
 	free(s->session_id);
 	free(s);
 }

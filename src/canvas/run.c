@@ -236,6 +236,9 @@ static int check_size(const struct transaction *t, const char *id, const struct 
 	if (t->session->bytes + then - now > set->canvas_session_max)
 		return limit(reterr, "the session's canvas is full: bytes", set->canvas_session_max,
 			     "canvas.session_max");
+	if (t->session->user->bytes + then - now > set->canvas_user_max)
+		return limit(reterr, "the canvases of the user are full: bytes",
+			     set->canvas_user_max, "canvas.user_max");
 	if (t->canvas->bytes + then - now > set->canvas_memory_max)
 		return limit(reterr, "the canvases of all sessions are full: bytes",
 			     set->canvas_memory_max, "canvas.memory_max");
@@ -451,7 +454,7 @@ int canvas_run(struct canvas *canvas, const struct canvas_session_ref *ref,
 
 	if (r < 0)
 		return r;
-	t.session = session_ensure_canvas(canvas, ref->session_id);
+	t.session = session_ensure_canvas(canvas, ref->session_id, ref->user_id);
 	r = run_calls(&t, calls, &result, reterr);
 	if (r < 0) {
 		take_back(&t);

@@ -72,3 +72,21 @@ test("event streams: a user's share is theirs, and who shows no credential takes
 	sockets[0].disconnect();
 	await until(() => connected(t, d, { token: mallory }).catch(() => null), "it has a place");
 });
+
+test("the canvas: a user's share of its memory is theirs, over all sessions and after a restart", async (t) => {
+	const { d, ada, mallory } = await two(t, { "canvas.user_max": "64K", "canvas.memory_max": "128K", "canvas.payload_max": "16K" });
+	const set = (token, session, key) => d.api(token).post(`${base(session)}/canvas/set_state`, { key, value: "x".repeat(12_000) });
+	const fill = async (token, sessions) => {
+		const taken = [];
+		for (const session of sessions) for (let i = 0; i < 3; i++) taken.push(await set(token, session, `k${i}`));
+		return taken;
+	};
+	const codes = (await fill(mallory, ["mallory", "mallory-2", "mallory-3"])).map((a) => a.json.code);
+	assert.deepEqual(codes.map((c) => c ?? "done"), [...Array(5).fill("done"), ...Array(4).fill("canvas_limit")]);
+	assert.ok((await fill(ada, ["ada"])).every((a) => a.status === 200));
+	await d.restart();
+	assert.match((await set(mallory, "mallory-3", "k")).json.detail, /canvas\.user_max/);
+	assert.equal((await set(ada, "ada", "k3")).status, 200);
+	await d.local.del(base("mallory"));
+	assert.equal((await set(mallory, "mallory-3", "k")).status, 200, "what has ended takes nothing");
+});
