@@ -85,14 +85,44 @@ char *page_new_token(void)
 	return token;
 }
 
+char *page_change_token_consume(struct page *page, char *token)
+{
+	struct publisher *p = page->shelf->publisher;
+	char *before = page->token;
+	struct page *other;
+
+	if (page->token_hash[0])
+		HASH_DELETE(token_hh, p->by_token, page);
+	page->token_hash[0] = '\0';
+	page->token = token;
+	if (!token)
+		return before;
+	sha256_hex(token, strlen(token), page->token_hash);
+	HASH_FIND(token_hh, p->by_token, page->token_hash, strlen(page->token_hash), other);
+	if (other) /* another's hand in the database */
+		page->token_hash[0] = '\0';
+	else
+		HASH_ADD(token_hh, p->by_token, token_hash[0], strlen(page->token_hash), page);
+	return before;
+}
+
+struct page *page_of_token(const struct publisher *p, const char *token)
+{
+	char hash[SHA256_HEX_SIZE];
+	struct page *page;
+
+	sha256_hex(token, strlen(token), hash);
+	HASH_FIND(token_hh, p->by_token, hash, strlen(hash), page);
+	return page;
+}
+
 void page_set_names(struct page *page, const char *token, const char *label)
 {
 	struct publisher *p = page->shelf->publisher;
 
 	HASH_DEL(p->by_label, page);
-	free(page->token);
 	free(page->label);
-	page->token = xstrdup(token);
+	free(page_change_token_consume(page, xstrdup(token)));
 	page->label = xstrdup(label);
 	HASH_ADD_KEYPTR(hh, p->by_label, page->label, strlen(page->label), page);
 }
@@ -149,7 +179,7 @@ int page_ensure(struct publisher *p, const struct session_ref *ref, const char *
 		page->app_id = xstrdup(ref->app_id);
 		page->user_id = xstrdup(user_id);
 		page->created_at = clock_realtime();
-		new_label(&page->token);
+		free(page_change_token_consume(page, page_new_token()));
 		new_label(&page->label);
 		HASH_ADD_KEYPTR(hh, p->by_label, page->label, strlen(page->label), page);
 		DL_APPEND(page->shelf->pages, page);
@@ -170,6 +200,7 @@ struct page *page_free(struct page *page)
 	page_opening_done(page);
 	page_close(page);
 	HASH_DEL(p->by_label, page);
+	free(page_change_token_consume(page, NULL));
 	DL_DELETE(page->shelf->pages, page);
 	p->n_pages--;
 	metric_add(METRIC_PAGES, -1);
@@ -177,7 +208,6 @@ struct page *page_free(struct page *page)
 	free(page->name);
 	free(page->app_id);
 	free(page->user_id);
-	free(page->token);
 	free(page->label);
 	free(page);
 	return NULL;

@@ -68,7 +68,9 @@ struct page {
 	unsigned users; /* changes under way: it stays */
 	struct page *prev, *next;
 	struct page *open_prev, *open_next;
-	UT_hash_handle hh; /* by its label */
+	UT_hash_handle hh;                /* by its label */
+	UT_hash_handle token_hh;          /* by its token's hash */
+	char token_hash[SHA256_HEX_SIZE]; /* "": it has none */
 };
 
 struct publisher {
@@ -88,6 +90,7 @@ struct publisher {
 	struct modules *modules;
 	struct shelf *shelves;
 	struct page *by_label;
+	struct page *by_token;
 	struct page *open; /* the one asked for last is the last */
 	size_t n_pages, n_open, n_open_files;
 	struct build *queue; /* the next one first */
@@ -143,6 +146,10 @@ void place_remove_unknown(struct publisher *p, const char *key);
 char *page_new_token(void); /* the caller frees */
 /* As it was stored. */
 void page_set_names(struct page *page, const char *token, const char *label);
+/* The one before, which is the caller's. */
+char *page_change_token_consume(struct page *page, char *token);
+/* Found by its hash: how long that takes tells nothing of the tokens there are. */
+struct page *page_of_token(const struct publisher *p, const char *token);
 
 /* "/api/…/published/", and what is given out: that, or a host of its own; the caller frees. */
 char *page_path(const struct page *page);

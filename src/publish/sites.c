@@ -132,16 +132,13 @@ static bool open_page(struct page *page)
 static struct page *page_asked_for(const struct publisher *p, const struct session_ref *ref,
 				   const char *name, const char *token)
 {
-	const struct shelf *shelf = shelf_find(p, ref->session_id);
-	struct page *found = NULL;
+	struct page *found;
 
 	if (!token && pages_are_unlisted(p->settings))
 		return NULL;
-	for (struct page *page = shelf ? shelf->pages : NULL; page; page = page->next) {
-		if (token ? secret_equal(page->token, token) : strcmp(page->name, name) == 0)
-			found = page;
-	}
-	if (!found || !found->current[0] || strcmp(found->app_id, ref->app_id) != 0)
+	found = token ? page_of_token(p, token) : page_find(p, ref->session_id, name);
+	if (!found || !found->current[0] || strcmp(found->app_id, ref->app_id) != 0 ||
+	    strcmp(found->shelf->session_id, ref->session_id) != 0)
 		return NULL;
 	return found;
 }

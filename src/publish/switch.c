@@ -250,8 +250,7 @@ static void take_back(struct switching *s)
 	struct page *page = s->page;
 
 	if (s->old_token && strcmp(page->token, s->new_token) == 0) {
-		free(page->token);
-		page->token = STEAL(s->old_token);
+		free(page_change_token_consume(page, STEAL(s->old_token)));
 	}
 	if (page->ended_at == 0)
 		page->ended_at = s->was_ended_at;
@@ -307,8 +306,7 @@ static void on_switched(int result, void *arg)
 	page_show_consume(page, STEAL(s->work->shown));
 	memcpy(s->release_id, page->current, sizeof(s->release_id));
 	if (s->new_token) {
-		s->old_token = STEAL(page->token);
-		page->token = xstrdup(s->new_token);
+		s->old_token = page_change_token_consume(page, xstrdup(s->new_token));
 	}
 	s->was_ended_at = page->ended_at;
 	s->was_stored = page->is_stored;
