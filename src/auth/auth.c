@@ -27,8 +27,11 @@ LOG_AREA("auth");
 /* Of who has them for being on this machine: what is of everybody's sessions is not among them. */
 #define ALL_SCOPES (((1u << SCOPE_COUNT_) - 1) & ~(unsigned)(SCOPE_ADMIN | SCOPE_EDGE))
 
-/* Of a JSON Web Token that names none: an agent's work, but not what is for trusted back ends. */
-#define JWT_DEFAULT_SCOPES (SCOPE_PREVIEW | SCOPE_PUBLISH | SCOPE_TASK | SCOPE_VIEW)
+/*
+ * Of a JSON Web Token that names none: an agent's work, but not what is for trusted back ends.  Nor
+ * tasks: who starts a command runs it as the daemon's own user, who may read the admin token.
+ */
+#define JWT_DEFAULT_SCOPES (SCOPE_PREVIEW | SCOPE_PUBLISH | SCOPE_VIEW)
 
 #define ADMIN_TOKEN_FILE     "token"
 #define ADMIN_TOKEN_BYTES    32

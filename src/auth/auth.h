@@ -24,9 +24,9 @@
  *	the edge's token			its scope, and nothing else
  *
  * A peer of another uid has every scope but admin, under its login's name ("uid-N" where it has
- *none that is a valid id).  An admin by socket or by token is the daemon's own login, else "local".
- *A JSON Web Token without `scope` has preview, publish, task and view: canvas, session:create and
- *admin have to be named.  Unknown scopes are ignored.
+ * none that is a valid id).  An admin by socket or by token is the daemon's own login, else
+ *"local". A JSON Web Token without `scope` has preview, publish and view: task, canvas,
+ *session:create and admin have to be named.  Unknown scopes are ignored.
  */
 struct auth;
 

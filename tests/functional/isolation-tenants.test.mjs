@@ -6,10 +6,10 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import * as events from "./events.mjs";
-import { blind, free_port, previewctl, run, within } from "./harness.mjs";
+import { Api, base, blind, free_port, is_root, previewctl, run, within } from "./harness.mjs";
 import * as mcp from "./mcp.mjs";
-import { NAMESPACES, ask, connected } from "./socketio.mjs";
-import { comparable, ids_of, no_ids, strangers, victim } from "./isolation.mjs";
+import { NAMESPACES, ask, connected, jwt } from "./socketio.mjs";
+import { as_nobody, comparable, ids_of, no_ids, strangers, victim } from "./isolation.mjs";
 
 // What each route that takes a body is sent; made of the ids that are tried.
 const bodies = {
@@ -363,4 +363,25 @@ test("/metrics, /health and /api/figures are an admin's, and name nobody but use
 	assert.match(text, /previewd_attachments 2\n/);
 	assert.deepEqual(open.leaks(text, [""]), []);
 	for (const target of ["/healthz", "/healthz?verbose=1", "/readyz", "/openapi.json"]) assert.deepEqual(open.leaks((await open.d.anonymous.get(target)).text, [""]), [], target);
+});
+
+test("who has a command started has it run as the daemon's user: no credential may that says nothing of it", async (t) => {
+	const v = await victim(t);
+	const claims = { sub: v.user, exp: Math.floor(Date.now() / 1000) + 600 };
+	const command = ["cat", `${v.d.state}/token`];
+	const start = async (token) => v.d.api(token).post(`${v.base}/tasks`, { command });
+	for (const token of [await jwt(claims), await jwt({ ...claims, sid: v.session }), await jwt({ ...claims, scope: "" }), await jwt({ ...claims, scope: "preview publish view canvas" }), v.token, v.viewer])
+		assert.equal((await start(token)).json.code, "forbidden");
+	assert.equal((await start(await jwt({ ...claims, scope: "task" }))).status, 201, "that is what the scope is for");
+	// and it isn't to be had by a detour
+	const api = v.d.api(await jwt(claims));
+	assert.equal((await api.post(`${v.base}/tokens`, { scopes: ["task"] })).json.code, "forbidden");
+	assert.equal((await api.post(`${v.base}/codes`, { scopes: ["task"] })).json.code, "forbidden");
+	if (!is_root) return;
+	const peer = new Api({ socketPath: v.d.socket });
+	v.d.apis.push(peer);
+	await as_nobody(async () => {
+		await peer.put(base("of-nobody"), {});
+		assert.equal((await peer.post(`${base("of-nobody")}/tasks`, { command })).json.code, "task_not_allowed");
+	});
 });
