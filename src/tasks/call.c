@@ -246,8 +246,15 @@ static int call_command(struct task_call *c, struct fault *reterr)
 	const char *environment[4] = { json };
 	struct spawn_request request = { .environ_ = environment };
 
-	for (size_t i = 0; template[i]; i++)
+	for (size_t i = 0; template[i]; i++) {
 		argv[i] = expand(c, template[i]);
+		/* Tenants choose these ids, and the operator the program: none is to be an option.
+		 */
+		if (argv[i][0] == '-' && template[i][0] != '-')
+			return fault_set(reterr, FAULT_TASK_NOT_ALLOWED,
+					 "%s is \"%s\", which would be an option", template[i],
+					 argv[i]);
+	}
 	path = xasprintf("PATH=%s", getenv("PATH") ? getenv("PATH") : "/usr/bin:/bin");
 	home = xasprintf("HOME=%s", getenv("HOME") ? getenv("HOME") : "/");
 	environment[1] = path;

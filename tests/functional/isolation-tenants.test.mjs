@@ -3,10 +3,12 @@
 // Each way from one tenant to another: a row a way.  Routes and tools are taken from what the daemon
 // says it has, so that one that is added is tried, too.
 import assert from "node:assert/strict";
+import fs from "node:fs";
+import path from "node:path";
 import test from "node:test";
 
 import * as events from "./events.mjs";
-import { Api, base, blind, free_port, is_root, previewctl, run, within } from "./harness.mjs";
+import { Api, base, blind, free_port, is_root, previewctl, run, start, temp_dir, until, within } from "./harness.mjs";
 import * as mcp from "./mcp.mjs";
 import { NAMESPACES, ask, connected, jwt } from "./socketio.mjs";
 import { as_nobody, comparable, ids_of, no_ids, strangers, victim } from "./isolation.mjs";
@@ -369,10 +371,10 @@ test("who has a command started has it run as the daemon's user: no credential m
 	const v = await victim(t);
 	const claims = { sub: v.user, exp: Math.floor(Date.now() / 1000) + 600 };
 	const command = ["cat", `${v.d.state}/token`];
-	const start = async (token) => v.d.api(token).post(`${v.base}/tasks`, { command });
+	const begin = async (token) => v.d.api(token).post(`${v.base}/tasks`, { command });
 	for (const token of [await jwt(claims), await jwt({ ...claims, sid: v.session }), await jwt({ ...claims, scope: "" }), await jwt({ ...claims, scope: "preview publish view canvas" }), v.token, v.viewer])
-		assert.equal((await start(token)).json.code, "forbidden");
-	assert.equal((await start(await jwt({ ...claims, scope: "task" }))).status, 201, "that is what the scope is for");
+		assert.equal((await begin(token)).json.code, "forbidden");
+	assert.equal((await begin(await jwt({ ...claims, scope: "task" }))).status, 201, "that is what the scope is for");
 	// and it isn't to be had by a detour
 	const api = v.d.api(await jwt(claims));
 	assert.equal((await api.post(`${v.base}/tokens`, { scopes: ["task"] })).json.code, "forbidden");
@@ -384,4 +386,20 @@ test("who has a command started has it run as the daemon's user: no credential m
 		await peer.put(base("of-nobody"), {});
 		assert.equal((await peer.post(`${base("of-nobody")}/tasks`, { command })).json.code, "task_not_allowed");
 	});
+});
+
+test("ids that tenants choose are no options, paths or commands for the operator's tasks.kill_command", async (t) => {
+	const dir = temp_dir(t);
+	const told = path.join(dir, "told");
+	const script = path.join(dir, "kill");
+	fs.writeFileSync(script, `#!/bin/sh\nprintf '%s|' "$@" >> ${told}\necho >> ${told}\n`, { mode: 0o755 });
+	const d = await start(t, { settings: { "tasks.kill_command": `${script},{task_id},--session={session_id}` } });
+	const odd = ["a b", "$(touch x)", "a;b", "a\nb", "../x", "{session_id}", "%s"];
+	for (const [i, bash_task_id] of ["--all", "-9", "-", ...odd].entries()) {
+		await d.admin.attach("-s", blind({ name: `n${i}`, port: 20_000 + i, bash_task_id }));
+		await d.admin.detach("-s", `n${i}`);
+	}
+	await until(() => fs.existsSync(told) && fs.readFileSync(told, "utf8").split("--session=-s|\n").length > odd.length, "all were told");
+	const lines = fs.readFileSync(told, "utf8").split("|--session=-s|\n").slice(0, -1);
+	assert.deepEqual(lines.sort(), odd.sort());
 });
