@@ -305,7 +305,7 @@ static void a_jwt_without_scope_may_do_an_agents_work(void **state)
 	p = principal_of_claims(*state, "{\"sub\":\"ann\",\"exp\":32503680000}");
 	assert_string_equal(p->user_id, "ann");
 	assert_int_equal(p->via, VIA_JWT);
-	assert_int_equal(p->scopes, SCOPE_PREVIEW | SCOPE_PUBLISH | SCOPE_TASK | SCOPE_VIEW);
+	assert_int_equal(p->scopes, SCOPE_PREVIEW | SCOPE_PUBLISH | SCOPE_VIEW);
 	assert_false(p->admin);
 	assert_null(p->session_id);
 	/* as long as it is accepted: with the leeway */

@@ -154,7 +154,7 @@ static void a_copy_has_files_and_links_and_nothing_skipped(void **state)
 }
 
 /* A link of ours, in the tree of somebody who would be another. */
-static void a_copy_of_anothers_tree_has_no_links_to_what_is_not_theirs(void **state)
+static void a_copy_of_anothers_tree_has_nothing_that_is_not_theirs_to_read(void **state)
 {
 	static const struct tree_limits limits = { 1000, 100, 8 };
 	struct place *p = *state;
@@ -167,7 +167,14 @@ static void a_copy_of_anothers_tree_has_no_links_to_what_is_not_theirs(void **st
 	assert_int_equal(mkdirat(p->fd, "plain", 0700), 0);
 	make(p->fd, "secret", "of the daemon");
 	make(p->fd, "theirs/src/own", "own");
+	make(p->fd, "theirs/src/private", "of the daemon");
+	assert_int_equal(mkdirat(p->fd, "theirs/closed", 0700), 0);
+	make(p->fd, "theirs/closed/file", "of the daemon");
 	assert_int_equal(linkat(p->fd, "secret", p->fd, "theirs/src/secret", 0), 0);
+	assert_int_equal(fchmodat(p->fd, "theirs/src", 0755, 0), 0);
+	assert_int_equal(fchmodat(p->fd, "theirs/src/own", 0644, 0), 0);
+	assert_int_equal(fchmodat(p->fd, "theirs/src/private", 0640, 0), 0);
+	assert_int_equal(fchmodat(p->fd, "theirs/closed/file", 0644, 0), 0);
 	from = openat(p->fd, "theirs", O_RDONLY | O_DIRECTORY);
 
 	to = openat(p->fd, "plain", O_RDONLY | O_DIRECTORY);
@@ -180,7 +187,9 @@ static void a_copy_of_anothers_tree_has_no_links_to_what_is_not_theirs(void **st
 	assert_int_equal(copy_tree_of(geteuid() + 1, from, to, NULL, &limits, &cancel, &size), 0);
 	assert_int_equal(faccessat(to, "src/own", F_OK, 0), 0);
 	assert_int_equal(faccessat(to, "src/secret", F_OK, 0), -1);
-	assert_int_equal(size.foreign, 1);
+	assert_int_equal(faccessat(to, "src/private", F_OK, 0), -1);
+	assert_int_equal(faccessat(to, "closed", F_OK, 0), -1);
+	assert_int_equal(size.foreign, 3);
 	close(to);
 	close(from);
 }
@@ -225,7 +234,7 @@ int main(void)
 		cmocka_unit_test(what_is_nested_too_deep_is_not_measured),
 		cmocka_unit_test(links_are_removed_and_not_what_they_point_at),
 		cmocka_unit_test(a_copy_has_files_and_links_and_nothing_skipped),
-		cmocka_unit_test(a_copy_of_anothers_tree_has_no_links_to_what_is_not_theirs),
+		cmocka_unit_test(a_copy_of_anothers_tree_has_nothing_that_is_not_theirs_to_read),
 		cmocka_unit_test(a_copy_keeps_to_its_limits),
 	};
 
