@@ -5,7 +5,8 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import * as events from "./events.mjs";
-import { base, blind, until } from "./harness.mjs";
+import { base, blind, raw, temp_dir, until } from "./harness.mjs";
+import { publish, write_files } from "./publishing.mjs";
 import { ask, connected, jwt, refusal, with_jwt } from "./socketio.mjs";
 
 const soon = () => Math.floor(Date.now() / 1000) + 600;
@@ -89,4 +90,76 @@ test("the canvas: a user's share of its memory is theirs, over all sessions and 
 	assert.equal((await set(ada, "ada", "k3")).status, 200);
 	await d.local.del(base("mallory"));
 	assert.equal((await set(mallory, "mallory-3", "k")).status, 200, "what has ended takes nothing");
+});
+
+/*
+ * What we parse ourselves, at n and as much as a request may hold.  That the work grows with the
+ * size and no faster is measured by hand; here others must be answered while it is done.
+ */
+const list = (n, text) => Array.from({ length: n }, (_, i) => text(i));
+const members = (n) => Object.fromEntries(list(n, (i) => [`m${i}`, i]));
+
+test("input made to be slow: it is answered or refused, and so are others meanwhile", async (t) => {
+	const { d, ada } = await two(t, { "server.trusted_proxies": "127.0.0.1", "preview.public_url_template": "https://{label}.a.b.example", "publish.visibility": "public" });
+	const built = await publish(d, "ada", { workdir: write_files(temp_dir(t), { "index.html": "x", "a.js": "y".repeat(50_000) }) });
+	const { label } = (await d.local.post(`${base("ada")}/previews`, blind())).json;
+	const file = `${built.url}a.js`;
+	const api = d.api(ada);
+	const get = (target, headers = {}) => () => api.get(target, { headers });
+	const edge = (headers) => () => d.anonymous.get("/edge/verify", { headers: { "x-forwarded-host": `${label}.a.b.example`, ...headers } });
+	const put = (body) => () => api.put(base("ada"), body);
+	const text = (raw) => () => api.post(`${base("ada")}/previews`, undefined, { raw });
+	const act = (action, params) => () => api.post(`${base("ada")}/canvas/${action}`, params);
+	const rows = {
+		"Range: parts": get(file, { range: `bytes=${list(1400, (i) => `${3 * i}-${3 * i}`).join()}` }),
+		"Range: the same part": get(file, { range: `bytes=${list(2500, () => "0-9").join()}` }),
+		"Range: blanks": get(file, { range: `bytes=0-1${", ".repeat(6000)}2-3` }),
+		"If-None-Match": get(file, { "if-none-match": list(1500, (i) => `"${i}"`).join() }),
+		"If-None-Match at the panel": get("/ui/web-preview.js", { "if-none-match": list(1500, (i) => `"${i}"`).join() }),
+		"Accept-Encoding": get(file, { "accept-encoding": list(1200, (i) => `c${i};q=0.1`).join() }),
+		"Accept-Encoding at the panel": get("/ui/web-preview.js", { "accept-encoding": list(1200, () => "gzip;q=0").join() }),
+		"Accept of MCP": () => api.post("/mcp", { jsonrpc: "2.0", id: 1, method: "initialize", params: {} }, { headers: { accept: "text/event-strea,".repeat(700) } }),
+		"Cookie: pairs": edge({ cookie: list(2000, (i) => `c${i}=v`).join("; ") }),
+		"Cookie: passes": edge({ cookie: list(600, () => "previewd-edge=9999999999.a").join("; ") }),
+		"Cookie: semicolons": edge({ cookie: ";".repeat(14_000) }),
+		"X-Forwarded-For": get("/api/previews", { "x-forwarded-for": list(1200, () => "127.0.0.1").join() }),
+		"X-Forwarded-Host": edge({ "x-forwarded-host": `${"a.".repeat(6000)}a.b.example` }),
+		"X-Forwarded-Uri": edge({ "x-forwarded-uri": `/.previewd/open?${"code=&".repeat(2000)}` }),
+		"Host": get("/", { host: `${"a.".repeat(6000)}localhost` }),
+		"query: pairs": get(`/api/previews?${"a=b&".repeat(1900)}limit=5`),
+		"query: percent": get(`/api/apps/default/web-preview?session_id=s&name=${"%61".repeat(2500)}`),
+		"query: filters": get(`/ws/events?event_types=${"a,".repeat(3900)}`),
+		"path: segments": get(`${built.url}${"a/".repeat(3900)}`),
+		"path: percent": get(`${built.url}${"%61".repeat(2500)}`),
+		"path: dots": get(`${built.url}${"%2e%2e/".repeat(1000)}`),
+		"path: its base again and again": get(`${built.url}${built.url.slice(1).repeat(150)}x`),
+		"path: names and tokens": get(`${built.url}${"@a/~b/".repeat(1200)}`),
+		"token: dots": () => d.api("a.".repeat(7000)).get("/api/previews"),
+		"token: underscores": () => d.api(`pvt_${"_".repeat(14_000)}`).get("/api/previews"),
+		"token: base64": () => d.api(`${"A".repeat(7000)}.${"A".repeat(6000)}.A`).get("/api/previews"),
+		"JSON: members": text(JSON.stringify(members(60_000))),
+		"JSON: members that differ at their end": text(JSON.stringify(Object.fromEntries(list(4000, (i) => [`${"a".repeat(200)}${i}`, i])))),
+		"JSON: items": text(JSON.stringify(list(400_000, () => 1))),
+		"JSON: depth": text(`{"a":${"[".repeat(400_000)}${"]".repeat(400_000)}}`),
+		"JSON: objects in objects": text(`${'{"a":'.repeat(150_000)}1${"}".repeat(150_000)}`),
+		"JSON: escapes": text(`{"name":"${"\\u0061".repeat(160_000)}"}`),
+		"JSON: surrogates": text(`{"name":"${"\\ud83d\\ude00".repeat(80_000)}"}`),
+		"JSON: numbers": text(JSON.stringify({ port: list(50_000, () => 0.1234567890123456) })),
+		"JSON: a digit too many": text(`{"port":${"9".repeat(900_000)}}`),
+		"meta": put({ meta: members(1300) }),
+		"canvas: a list": () => api.post(`${base("ada")}/canvas`, list(900, (i) => ({ action: "set_state", params: { key: `k${i}`, value: i } }))),
+		"canvas: a list that fails at its end": () => api.post(`${base("ada")}/canvas`, [...list(900, (i) => ({ action: "push_node", params: { id: `n${i}`, label: "x" } })), { action: "remove_node", params: {} }]),
+		"canvas: patch": act("patch_state", { patch: members(900) }),
+		"MCP: an id": () => api.post("/mcp", { jsonrpc: "2.0", id: "x".repeat(500_000), method: "ping" }, { headers: { accept: "application/json" } }),
+		"tokens: scopes": () => api.post(`${base("ada")}/tokens`, { scopes: list(100_000, () => "view") }),
+		"chunks of a byte": () => raw(d.port, `POST ${base("ada")}/previews HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer ${ada}\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n${"1\r\n \r\n".repeat(100_000)}0\r\n\r\n`).then((answer) => ({ status: Number(answer.split(" ")[1]) })),
+		"requests in one go": () => raw(d.port, `${"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(1500)}GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`).then((answer) => ({ status: Number(answer.split(" ")[1]) })),
+	};
+	for (const [what, ask] of Object.entries(rows)) {
+		const asked = list(3, () => ask().catch((e) => ({ status: 400, error: e.code }))); // the connection may be closed on what is refused
+		const other = await d.anonymous.get("/healthz");
+		assert.equal(other.status, 200, what);
+		for (const answer of await Promise.all(asked)) assert.ok(answer.status >= 200 && answer.status < 500, `${what}: ${answer.status} ${answer.text}`);
+	}
+	assert.equal((await d.local.get(base("ada"))).status, 200);
 });
