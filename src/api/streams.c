@@ -7,9 +7,9 @@
  * credential gives way.
  */
 #include <string.h>
-#include <uthash.h>
 
 #include "api/api_priv.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "socketio/socketio.h"

@@ -2,10 +2,10 @@
 #pragma once
 
 #include <sys/queue.h>
-#include <uthash.h>
 
 #include "auth/auth.h"
 #include "base/crypto.h"
+#include "base/hash.h"
 
 /*
  * What auth.c (credentials) and tokens.c (the session tokens) share.

@@ -6,8 +6,8 @@
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
+#include "base/hash.h"
 #include "base/ids.h"
 #include "base/mem.h"
 

@@ -5,6 +5,7 @@ libpreviewd_a_SOURCES += \
 	%reldir%/crypto.c %reldir%/crypto.h \
 	%reldir%/fault.c %reldir%/fault.h %reldir%/faults.def \
 	%reldir%/files.c %reldir%/files.h \
+	%reldir%/hash.c %reldir%/hash.h \
 	%reldir%/ids.c %reldir%/ids.h \
 	%reldir%/json.c %reldir%/json.h \
 	%reldir%/json_fields.c \

@@ -10,9 +10,9 @@
 
 #include <assert.h>
 #include <string.h>
-#include <uthash.h>
 #include <utlist.h>
 
+#include "base/hash.h"
 #include "base/ids.h"
 #include "base/json.h"
 #include "base/log.h"

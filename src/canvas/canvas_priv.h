@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-#include <uthash.h>
-
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "canvas/canvas.h"
 
 /* The state map is a channel, too; no other can be called so. */

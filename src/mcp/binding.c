@@ -3,9 +3,9 @@
 
 #include <errno.h>
 #include <string.h>
-#include <uthash.h>
 #include <utlist.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "base/metrics.h"
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-#include <uthash.h>
-
+#include "base/hash.h"
 #include "mcp/server.h"
 
 #define MCP_SESSION_ID_LENGTH 32 /* hexadecimal digits */

@@ -11,10 +11,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <uthash.h>
 #include <utlist.h>
 
 #include "base/files.h"
+#include "base/hash.h"
 #include "base/ids.h"
 #include "base/log.h"
 #include "base/mem.h"

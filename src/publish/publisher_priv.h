@@ -3,9 +3,9 @@
 
 #include <stdint.h>
 #include <sys/types.h>
-#include <uthash.h>
 
 #include "base/crypto.h"
+#include "base/hash.h"
 #include "loop/jobs.h"
 #include "net/connectproxy.h"
 #include "proc/sandbox.h"

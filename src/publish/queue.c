@@ -5,9 +5,9 @@
  * who asks for one waits for no more than one of each other user.
  */
 #include <string.h>
-#include <uthash.h>
 #include <utlist.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "publish/publisher_priv.h"
 

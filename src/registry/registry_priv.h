@@ -2,8 +2,8 @@
 #pragma once
 
 #include <sys/types.h>
-#include <uthash.h>
 
+#include "base/hash.h"
 #include "base/json.h"
 #include "net/hosts.h"
 #include "net/sockwatch.h"

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-#include <uthash.h>
-
+#include "base/hash.h"
 #include "http/websocket.h"
 #include "socketio/deadlines.h"
 #include "socketio/engineio.h"

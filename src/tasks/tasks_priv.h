@@ -2,8 +2,8 @@
 #pragma once
 
 #include <stdint.h>
-#include <uthash.h>
 
+#include "base/hash.h"
 #include "base/json.h"
 #include "proc/pidref.h"
 #include "proc/spawn.h"

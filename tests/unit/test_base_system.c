@@ -21,6 +21,7 @@
 #include "base/crypto.h"
 #include "base/fault.h"
 #include "base/files.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -283,9 +284,33 @@ static void metrics_have_two_text_forms(void **state)
 	assert_string_equal(strbuf_str(&openmetrics) + openmetrics.len - strlen(eof), eof);
 }
 
+static void names_are_hashed_by_a_key_of_the_process(void **state)
+{
+	/* of the reference implementation: the key 00 01 … 0f, the input 00 01 … of that length */
+	static const struct {
+		size_t len;
+		uint64_t hash;
+	} vectors[] = {
+		{ 0, UINT64_C(0x726fdb47dd0e0e31) },  { 1, UINT64_C(0x74f839c593dc67fd) },
+		{ 7, UINT64_C(0xab0200f58b01d137) },  { 8, UINT64_C(0x93f5f5799a932462) },
+		{ 15, UINT64_C(0xa129ca6149be45e5) },
+	};
+	uint8_t bytes[16];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)i;
+	for (size_t i = 0; i < ARRAY_SIZE(vectors); i++)
+		assert_true(siphash(bytes, bytes, vectors[i].len) == vectors[i].hash);
+
+	assert_int_equal(hash_of("abc", 3), hash_of("abc", 3));
+	assert_true(hash_of("abc", 3) != (uint32_t)siphash(bytes, "abc", 3));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(names_are_hashed_by_a_key_of_the_process),
 		cmocka_unit_test(a_fault_carries_the_row_of_its_table),
 		cmocka_unit_test(every_slug_finds_its_fault),
 		cmocka_unit_test(fields_past_the_maximum_are_dropped),
