@@ -10,6 +10,7 @@ import test from "node:test";
 import * as events from "./events.mjs";
 import { Api, base, blind, free_port, is_root, previewctl, run, start, temp_dir, until, within } from "./harness.mjs";
 import * as mcp from "./mcp.mjs";
+import { publish, write_files } from "./publishing.mjs";
 import { NAMESPACES, ask, connected, jwt } from "./socketio.mjs";
 import { as_nobody, comparable, ids_of, no_ids, strangers, victim } from "./isolation.mjs";
 
@@ -402,4 +403,30 @@ test("ids that tenants choose are no options, paths or commands for the operator
 	await until(() => fs.existsSync(told) && fs.readFileSync(told, "utf8").split("--session=-s|\n").length > odd.length, "all were told");
 	const lines = fs.readFileSync(told, "utf8").split("|--session=-s|\n").slice(0, -1);
 	assert.deepEqual(lines.sort(), odd.sort());
+});
+
+test("what is a secret is too long to be guessed, and another each time", async (t) => {
+	const d = await start(t, { settings: { "publish.visibility": "unlisted", "server.trusted_proxies": "127.0.0.1", "preview.public_url_template": "https://{label}.preview.example.org" } });
+	const site = write_files(temp_dir(t), { "index.html": "x" });
+	const handshake = async () => JSON.parse((await d.anonymous.get("/socket.io/?EIO=4&transport=polling")).text.slice(1)).sid;
+	const link = async (s) => new URL((await d.local.post(`${base(s)}/previews/default/link`, {})).json.url).searchParams.get("code");
+	const bits = (alphabet, length) => Math.floor(Math.log2(alphabet) * length);
+	const rows = [
+		// what, how one comes by it, its form, bits
+		["the admin's token", () => d.admin_token, /^[0-9a-f]{64}$/, bits(16, 64)],
+		["a session's token", async (s) => (await d.local.post(`${base(s)}/tokens`, { scopes: ["view"] })).json.token.split("_")[2], /^[0-9a-f]{48}$/, bits(16, 48)],
+		["a code of the panel", async (s) => (await d.local.post(`${base(s)}/codes`, {})).json.code, /^[0-9a-f]{48}$/, bits(16, 48)],
+		["a code of a link", link, /^[0-9a-f]{48}$/, bits(16, 48)],
+		["a preview's label", async (s) => (await d.local.get(`${base(s)}/previews/default`)).json.label, /^[a-z0-9]{26}$/, bits(36, 26)],
+		["a page's token", async (s) => /~(\w+)\/$/.exec((await publish(d, s, { workdir: site })).url)[1], /^[a-z0-9]{26}$/, bits(36, 26)],
+		["a transport of Socket.IO", handshake, /^[A-Za-z0-9_-]{20}$/, bits(64, 20)],
+		["a session of MCP", async () => (await mcp.begin(d.admin)).id, /^[0-9a-f]{32}$/, bits(16, 32)],
+	];
+	for (const s of ["s1", "s2"]) await d.local.post(`${base(s)}/previews`, blind({ port: 24_242 }));
+	for (const [what, get, form, least] of rows) {
+		const [one, other] = [await get("s1"), await get("s2")];
+		assert.match(one, form, what);
+		assert.ok(least >= 120, `${what}: ${least} bits`);
+		if (what !== "the admin's token") assert.notEqual(one, other, what);
+	}
 });
