@@ -563,7 +563,7 @@ bool stream_drop_nameless(struct api *api)
 
 	DL_FOREACH(api->streams, s)
 	{
-		if (!s->principal && !s->closing && s->ws) {
+		if (!s->principal && s->ws) { /* also one that doesn't answer its close */
 			websocket_abort(s->ws);
 			stream_free(s);
 			return true;

@@ -2,10 +2,11 @@
 //
 // What all share, nobody fills: of each table one tenant takes a share, and another finds a place.
 import assert from "node:assert/strict";
+import net from "node:net";
 import test from "node:test";
 
 import * as events from "./events.mjs";
-import { base, blind, raw, temp_dir, until } from "./harness.mjs";
+import { base, blind, defer, raw, temp_dir, until } from "./harness.mjs";
 import { publish, write_files } from "./publishing.mjs";
 import { ask, connected, jwt, refusal, with_jwt } from "./socketio.mjs";
 
@@ -162,4 +163,20 @@ test("input made to be slow: it is answered or refused, and so are others meanwh
 		for (const answer of await Promise.all(asked)) assert.ok(answer.status >= 200 && answer.status < 500, `${what}: ${answer.status} ${answer.text}`);
 	}
 	assert.equal((await d.local.get(base("ada"))).status, 200);
+});
+
+test("event streams: who shows no credential and answers no close holds no place either", async (t) => {
+	const { d, ada } = await two(t, { "events.streams_max": 4 });
+	const open = () =>
+		new Promise((resolve, reject) => {
+			const socket = net.connect(d.port, "127.0.0.1");
+			defer(t, () => socket.destroy());
+			socket.on("error", reject).once("data", () => (socket.pause(), resolve(socket)));
+			socket.write("GET /ws/events?session_id=ada HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n");
+		});
+	const silent = [await open(), await open(), await open(), await open()];
+	for (const socket of silent) socket.write(Buffer.from([0x81, 0x80 | 25, 0, 0, 0, 0, ...Buffer.from('{"type":"auth","token":1}')])); // refused, and told to close
+	const streams = [];
+	for (let i = 0; i < 4; i++) streams.push(await events.join(d, "ada", {}, { token: ada }));
+	for (const stream of streams) await stream.flush();
 });
