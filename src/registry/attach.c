@@ -33,7 +33,8 @@ const struct json_field attach_fields[] = {
 	{ "path", JSON_STRING, offsetof(struct attach_params, path), .max = 512,
 	  .help = "Put behind host:port in the URL; begins with a slash." },
 	{ "bash_task_id", JSON_STRING, offsetof(struct attach_params, bash_task_id), .nullable = true, .min = 1, .max = 128,
-	  .help = "The background task that runs the server: ended with the attachment." },
+	  .help = "The background task that runs the server: ended with the attachment. Where none is given, that of "
+		  "the attachment of this name on the same port, if there is one." },
 	{ "host", JSON_STRING, offsetof(struct attach_params, host), .min = 1, .max = 253,
 	  .help = "Where it listens; preview.allow_hosts says which are allowed." },
 	{ "scheme", JSON_ENUM, offsetof(struct attach_params, scheme), .choices = schemes,
@@ -330,6 +331,22 @@ static struct record_attachment *record_of(const struct registry_op *op)
 	return record_copy(RECORD_KIND_ATTACHMENT, &record);
 }
 
+/*
+ * Who attaches the server of a task once more, and names no task, does not mean to end it: an agent
+ * does this with what `previewctl run` has attached.
+ */
+static void keep_task(struct registry_op *op)
+{
+	const struct attachment *old = op->slot->current;
+	struct attach_params *p = &op->attach;
+
+	if (p->bash_task_id || !old || attachment_is_published(old) || old->record->port != p->port)
+		return;
+	if (strcmp(old->record->host, p->host) == 0 ||
+	    (host_is_loopback(old->record->host) && host_is_loopback(p->host)))
+		p->bash_task_id = xstrdup_null(old->record->bash_task_id);
+}
+
 /* The user a new session would be for. */
 static const char *owner_of(const struct session *s, const struct registry_op *op)
 {
@@ -391,6 +408,7 @@ static void put_attachment(struct registry_op *op, struct session *s, struct sto
 	op->slot->version++;
 	op->slot->will_exist = true;
 
+	keep_task(op);
 	record = record_of(op);
 	store_put(batch, RECORD_KIND_ATTACHMENT, record);
 	op->attachment = attachment_new_take(op->reg, record);

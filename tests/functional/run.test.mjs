@@ -176,6 +176,28 @@ test("when its preview is detached, the command ends and run returns", async (t)
 	assert.deepEqual(with_variable(`PREVIEWD_TASK_ID=${task.task_id}`), []);
 	assert.ok(await can_bind(port));
 	assert.equal((await within(child.exited, "its end")).signal, null);
+	await child.stderr.match(/previewd ended it: it was detached/);
+});
+
+test("its server attached once more, by who knows of no task, is still its", async (t) => {
+	const d = await start(t);
+	const [port, other] = await Promise.all([free_port(), free_port()]);
+	const child = to_end(t, begin(t, d, ["run", "--", process.execPath, "-e", page(port) + page(other)]));
+	const [, url] = await child.stderr.match(/previewctl: (http:\S+)/);
+	const [found] = await d.local.list("default");
+	for (const body of [{ port: found.port }, { port: found.port, host: "localhost", bash_task_id: null }]) {
+		const again = await d.local.post(`${base("default")}/previews`, body);
+		assert.deepEqual([again.status, again.json.replaced, again.json.bash_task_id], [200, true, found.bash_task_id]);
+		assert.equal(again.json.url, url);
+	}
+	assert.ok(child.running);
+	assert.equal((await fetch(url)).status, 200);
+
+	// Another port is another server: then the command has nothing attached any more, and ends.
+	const elsewhere = await d.local.post(`${base("default")}/previews`, { port: found.port === port ? other : port });
+	assert.equal(elsewhere.json.bash_task_id, null);
+	assert.equal((await within(child.exited, "its end")).code, 143);
+	await child.stderr.match(/previewd ended it: another server was attached as its preview/);
 });
 
 test("when run itself is killed, the daemon can still end all of it", async (t) => {
