@@ -151,6 +151,30 @@ static void detach(struct run *run)
 		ctl_warn(run->ctl, "it could not be detached: %s", problem.message);
 }
 
+/* Who finds the command gone, and did nothing to it, is told. */
+static void tell_why(struct run *run)
+{
+	static const struct {
+		const char *reason, *sentence;
+	} known[] = {
+		{ "detach", "it was detached" },
+		{ "replaced", "another server was attached as its preview" },
+		{ "idle", "nobody used its preview" },
+		{ "session_end", "its session ended" },
+	};
+	scoped(problem_done) struct problem problem = { 0 };
+	scoped(freep) char *path = ctl_path(run->ctl, "/tasks", run->task_id, &problem);
+	scoped(json_freep) cJSON *task = NULL;
+	const char *reason;
+
+	if (!path || ctl_call(run->ctl, "GET", path, NULL, &task, &problem) < 0)
+		return;
+	reason = json_string(task, "end_reason");
+	for (size_t i = 0; reason && i < ARRAY_SIZE(known); i++)
+		if (strcmp(known[i].reason, reason) == 0)
+			ctl_warn(run->ctl, "previewd ended it: %s", known[i].sentence);
+}
+
 /* A daemon that can't see it has to be told. */
 static void tell_ended(struct run *run)
 {
@@ -500,6 +524,8 @@ static int run_command(struct ctl *ctl)
 	make_group(&run);
 	if (register_task(&run, &problem) < 0 || supervise(&run, &problem) < 0)
 		return ctl_fail(ctl, &problem);
+	if (run.n_signals == 0)
+		tell_why(&run);
 	if (run.attached)
 		detach(&run);
 	if (run.is_remote)

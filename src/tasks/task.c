@@ -325,6 +325,7 @@ cJSON *task_view(const struct task *t)
 	add_signal(j, t->signal);
 	json_add_time(j, "created_at", t->created_at);
 	json_add_time(j, "ended_at", t->ended_at);
+	json_add_string(j, "end_reason", t->end_reason);
 	if (t->left)
 		cJSON_AddItemToObject(j, "left", cJSON_Duplicate(t->left, true));
 	else
