@@ -141,6 +141,25 @@ static void reply(struct call *call, const struct ui_asset *asset)
 	call_free(call);
 }
 
+/* Relative, so that it holds behind a proxy that serves us below a path, too. */
+static void send_to(struct call *call, const char *location)
+{
+	http_response_header(call->req, "Location", location);
+	http_response_header(call->req, "Cache-Control", "no-cache");
+	http_reply(call->req, 302, NULL, NULL, 0);
+	call_free(call);
+}
+
+void route_ui_from_root(struct call *call)
+{
+	send_to(call, "ui/");
+}
+
+void route_ui_from_bare(struct call *call)
+{
+	send_to(call, "ui/");
+}
+
 void route_ui_index(struct call *call)
 {
 	reply(call, ui_asset_find("index.html"));

@@ -20,6 +20,18 @@ function problem(answer, status, code) {
 
 const fields = (answer) => (answer.json.errors ?? []).map((e) => e.field).sort();
 
+test("who opens the daemon's address in a browser comes to the panel", async (t) => {
+	const d = await start(t);
+	for (const path of ["/", "/ui"]) {
+		const answer = await d.anonymous.get(path);
+		assert.deepEqual([answer.status, answer.headers.location], [302, "ui/"], path);
+		const there = await fetch(new URL(path, d.url));
+		assert.deepEqual([there.status, there.url], [200, `${d.url}/ui/`], path);
+		assert.match(await there.text(), /<title>/);
+	}
+	assert.equal((await d.anonymous.get("/", { headers: { host: "evil.example" } })).status, 421);
+});
+
 test("every route of openapi.json exists, and answers without a credential as it declares", async (t) => {
 	const d = await start(t);
 	const doc = (await d.anonymous.get("/openapi.json")).json;
@@ -39,7 +51,7 @@ test("every route of openapi.json exists, and answers without a credential as it
 			const security = operation.security ?? doc.security;
 			const open = security.length === 0;
 			const answer = await d.anonymous.request(method.toUpperCase(), target, {});
-			if (open && method === "get") assert.equal(answer.status, 200, where);
+			if (open && method === "get") assert.equal(answer.status, ["/", "/ui"].includes(pattern) ? 302 : 200, where);
 			else if (open) problem(answer, 422, "invalid_field");
 			else if (operation.responses["101"]) assert.equal(answer.status, 426, where);
 			else problem(answer, 401, "unauthenticated");
@@ -83,7 +95,7 @@ test("the codes that openapi.json names are those that come", async (t) => {
 
 test("what is not there is not_found; a method that is not there is 405 with Allow", async (t) => {
 	const d = await start(t);
-	for (const target of ["/", "/nothing", "/api", "/api/apps/default/sessions", "/healthz/", "/Healthz"])
+	for (const target of ["/nothing", "/api", "/api/apps/default/sessions", "/healthz/", "/Healthz"])
 		problem(await d.admin.get(target), 404, "not_found");
 	for (const target of ["//healthz", "/healthz/%2e%2e/readyz", "/%zz"]) assert.ok([400, 404].includes((await d.admin.get(target)).status), target);
 	const expectations = [
