@@ -2,12 +2,15 @@
 /*
  * Writes the list of routes for previewd(8) from their table, in mdoc(7), while previewd is built.
  */
+#include <ctype.h>
 #include <stdio.h>
+#include <string.h>
 
 struct row {
 	const char *method;
 	const char *pattern;
 	const char *access;
+	const char *scopes; /* as in the table */
 	const char *summary;
 };
 
@@ -21,7 +24,7 @@ struct row {
 /* clang-format off */
 static const struct row rows[] = {
 #define ROUTE(id, method, pattern, access, scopes, fields, summary) \
-	{ method, pattern, DOC_##access, summary },
+	{ method, pattern, DOC_##access, #scopes, summary },
 #include "api/routes.def"
 #undef ROUTE
 };
@@ -36,13 +39,35 @@ static void print_text(const char *text)
 	}
 }
 
+/* "SCOPE_VIEW | SCOPE_SESSION_CREATE" as it stands in a token: view or session:create. */
+static void print_scopes(const char *scopes)
+{
+	char words[200];
+
+	snprintf(words, sizeof(words), "%s", scopes);
+	fputs("Scope", stdout);
+	for (const char *word = strtok(words, "| "), *next; word; word = next) {
+		next = strtok(NULL, "| ");
+		printf(" ");
+		for (word += strlen("SCOPE_"); *word; word++)
+			putchar(*word == '_' ? ':' : tolower((unsigned char)*word));
+		if (next)
+			printf(" or");
+	}
+	puts(".");
+}
+
 static void print_row(const struct row *row)
 {
 	printf(".It Li %s ", row->method);
 	print_text(row->pattern);
 	putchar('\n');
 	print_text(row->summary);
-	printf(".\n%s\n", row->access);
+	puts(".");
+	if (strcmp(row->scopes, "0") == 0)
+		puts(row->access);
+	else
+		print_scopes(row->scopes);
 }
 
 int main(void)
