@@ -25,6 +25,9 @@ promise "every option is in the sample file and in previewd.conf(5)" "$(options 
 	grep -q "^.It Ic $key\$" src/config/previewd.conf.5 || echo "$key"
 done)"
 
+promise "each section of the settings stands once" \
+	"$(sed -n 's/^\.Ss The \(\[.*\]\) section$/\1/p' src/config/previewd.conf.5 | sort | uniq -d)"
+
 promise "every route is in previewd(8)" \
 	"$(sed -n 's/^ROUTE([a-z_]*, *"\([A-Z]*\)", *"\([^"]*\)".*/\1 \2/p' "$srcdir/src/api/routes.def" |
 		while read -r method pattern; do
