@@ -2,7 +2,7 @@
 # What is written about the program agrees with it.  Runs in the build's top directory, like all tests.
 # shellcheck disable=SC2154,SC2016 # srcdir comes from the makefile; backquotes of Markdown
 n=0
-echo 1..6
+echo 1..8
 
 # promise WHAT LIST: it is kept when the list of what breaks it is empty.
 promise() {
@@ -37,6 +37,11 @@ promise "every route is in previewd(8)" \
 promise "every previewctl command in README.md is one" \
 	"$(sed -n 's/.*previewctl \([a-z][a-z]*\).*/\1/p' "$srcdir/README.md" | sort -u | while read -r command; do
 		./previewctl help "$command" >/dev/null 2>&1 || echo "$command"
+	done)"
+
+promise "what README.md has an ordinary user start is on an ordinary user's PATH" \
+	"$(for program in previewd previewctl; do
+		grep "^bin_PROGRAMS = " Makefile | grep -q "\<$program\>" || echo "$program"
 	done)"
 
 promise "every folder of src/ has a row in src/README.md, and one only" "$(for folder in "$srcdir"/src/*/; do

@@ -1,6 +1,6 @@
 libpreviewd_a_SOURCES += %reldir%/daemon.c %reldir%/daemon.h
 
-sbin_PROGRAMS += previewd
+bin_PROGRAMS += previewd
 previewd_SOURCES = %reldir%/main.c
 
 nodist_man_MANS += %reldir%/previewd.8
