@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whether builds can be isolated here: found out by trying, once, with all that a build's sandbox
- * has. What is tried is in sandbox_args.c, how it runs in sandbox_run.c.
+ * Whether builds can be isolated here: found out by trying, with all that a build's sandbox has. What is tried is in sandbox_args.c, how it runs in sandbox_run.c.
  */
 #include "proc/sandbox.h"
 
@@ -118,6 +117,13 @@ void sandbox_set_level(struct sandbox *s, enum sandbox_level level)
 {
 	s->level = level;
 	if (s->state == SANDBOX_UNUSABLE)
+		sandbox_try(s);
+}
+
+/* The other levels have an answer for a host without a sandbox, and keep it for all of a build. */
+void sandbox_retry(struct sandbox *s)
+{
+	if (s->level == SANDBOX_REQUIRE && s->state == SANDBOX_UNUSABLE)
 		sandbox_try(s);
 }
 

@@ -17,7 +17,7 @@
  * system, one writable project directory, a private home, no capability, a seccomp filter, limits,
  * and killed whole.
  */
-struct sandbox; /* what this host can do, found out once */
+struct sandbox; /* what this host can do, found out by trying */
 
 enum sandbox_level { SANDBOX_REQUIRE, SANDBOX_PREFER, SANDBOX_OFF };
 
@@ -35,6 +35,9 @@ DEFINE_CLEANUP(struct sandbox *, sandbox_free)
 
 /* Where it couldn't be had, it is tried again: the remedy may have been applied. */
 void sandbox_set_level(struct sandbox *s, enum sandbox_level level);
+
+/* The same where builds are refused for want of it: call it when one begins. */
+void sandbox_retry(struct sandbox *s);
 
 /*
  * Whether a run that begins now will be isolated. One that isn't has no /build and no binds: it

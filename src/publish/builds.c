@@ -380,6 +380,7 @@ void queue_run(struct publisher *p)
 		set_state(b, BUILD_STATE_RUNNING);
 		b->started_at = clock_realtime();
 		build_set_phase(b, PHASE_DETECT);
+		sandbox_retry(p->sandbox); /* what was missing may have been installed */
 		steps_begin(b);
 	}
 }

@@ -315,6 +315,21 @@ test("a failed build says why, and what was there stays", needs_sandbox, async (
 	assert.match(old.detail, />=99/);
 });
 
+test("where the sandbox was missing and has been installed since, the next build has it", needs_sandbox, async (t) => {
+	const bin = temp_dir(t);
+	fs.symlinkSync(process.execPath, path.join(bin, "node"));
+	const d = await start(t, { env: { PATH: bin } });
+	const body = { workdir: write_files(temp_dir(t), project(writes("x"))), install: false };
+	const refused = await publish(d, "s", body);
+	assert.equal(refused.code, "sandbox_unavailable", JSON.stringify(refused));
+	assert.match(refused.detail, /bwrap is not installed/);
+
+	const bwrap = process.env.PATH.split(":").map((dir) => path.join(dir, "bwrap")).find((file) => fs.existsSync(file));
+	fs.symlinkSync(bwrap, path.join(bin, "bwrap"));
+	assert.equal((await publish(d, "s", body)).state, "succeeded");
+	assert.equal((await d.admin.get("/health/web_preview")).json.publish.sandbox.usable, true);
+});
+
 test("one build a session; others wait their turn; each may be canceled, and nothing of it goes on", needs_sandbox, async (t) => {
 	const d = await start(t, { settings: { "publish.queue": 1 } });
 	const slow = write_files(temp_dir(t), project(`console.log("begun"); setInterval(() => {}, 1000);`));
