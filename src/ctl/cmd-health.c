@@ -17,6 +17,8 @@ static void print_report(const struct ctl *ctl, const cJSON *daemon, const cJSON
 	const cJSON *uptime = cJSON_GetObjectItemCaseSensitive(daemon, "uptime_seconds");
 	const cJSON *previews = cJSON_GetObjectItemCaseSensitive(counts, "count");
 	const cJSON *sessions = cJSON_GetObjectItemCaseSensitive(counts, "session_count");
+	const cJSON *sandbox = cJSON_GetObjectItemCaseSensitive(
+		cJSON_GetObjectItemCaseSensitive(counts, "publish"), "sandbox");
 	const char *version = json_string(daemon, "version");
 	char age[AGE_TEXT_SIZE];
 
@@ -27,6 +29,8 @@ static void print_report(const struct ctl *ctl, const cJSON *daemon, const cJSON
 		fprintf(ctl->out, "; previews: %.0f, sessions: %.0f", previews->valuedouble,
 			sessions->valuedouble);
 	fputc('\n', ctl->out);
+	if (sandbox)
+		output_sandbox(ctl, sandbox);
 }
 
 /* Only an admin is told the counts: to others the daemon is as healthy without them. */
@@ -70,6 +74,6 @@ const struct ctl_command cmd_health = {
 	.name = "health",
 	.summary = "Say whether the daemon is ready.",
 	.help = "Succeeds only when it is: good as the health check of a container. An admin also "
-		"gets the counts.",
+		"gets the counts, and whether projects can be built here in a sandbox.",
 	.exec = health,
 };

@@ -56,18 +56,6 @@ static cJSON *sandbox_state(struct ctl *ctl)
 	return cJSON_DetachItemFromObjectCaseSensitive(publish, "sandbox");
 }
 
-static void print_sandbox(struct ctl *ctl, const cJSON *sandbox)
-{
-	bool usable = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(sandbox, "usable"));
-	const char *text = json_string(sandbox, usable ? "limits" : "remedy");
-	scoped(freep) char *shown = printable(text ? text : "");
-
-	if (!sandbox)
-		return;
-	fprintf(ctl->out, "\nBuilds are %s%s%s\n", usable ? "isolated" : "not possible",
-		*shown ? ": " : "", shown);
-}
-
 static int status_of_session(struct ctl *ctl)
 {
 	static const char *const rows[] = {
@@ -100,7 +88,10 @@ static int status_of_session(struct ctl *ctl)
 	members_print(ctl, session, rows);
 	fputc('\n', ctl->out);
 	previews_print(ctl, cJSON_GetObjectItemCaseSensitive(list, "previews"), false);
-	print_sandbox(ctl, sandbox);
+	if (sandbox) {
+		fputc('\n', ctl->out);
+		output_sandbox(ctl, sandbox);
+	}
 	return EXIT_OK;
 }
 

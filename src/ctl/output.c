@@ -120,6 +120,16 @@ void output_address(const struct ctl *ctl, const struct cJSON *document)
 	fprintf(ctl->out, "%s\n", shown);
 }
 
+void output_sandbox(const struct ctl *ctl, const struct cJSON *sandbox)
+{
+	bool usable = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(sandbox, "usable"));
+	const char *text = json_string(sandbox, usable ? "limits" : "remedy");
+	scoped(freep) char *shown = printable(text ? text : "");
+
+	fprintf(ctl->out, "Builds are %s%s%s\n", usable ? "isolated" : "not possible",
+		*shown ? ": " : "", shown);
+}
+
 const char *format_age(double seconds, char text[static AGE_TEXT_SIZE])
 {
 	unsigned long s = seconds > 0 ? (unsigned long)seconds : 0;

@@ -29,6 +29,9 @@ void output_json(const struct ctl *ctl, const struct cJSON *document);
 /* The address of what was published: all of it where it is known, else its path.  A line. */
 void output_address(const struct ctl *ctl, const struct cJSON *document);
 
+/* Whether what is published can be built here, and if not, what to do.  A line. */
+void output_sandbox(const struct ctl *ctl, const struct cJSON *sandbox);
+
 /* "3h25m": two units are enough for people. */
 #define AGE_TEXT_SIZE 32
 const char *format_age(double seconds, char text[static AGE_TEXT_SIZE]);
