@@ -153,7 +153,7 @@ static int open_direct(struct ctl *ctl)
 		problem_set(&problem, EXIT_NOT_FOUND, "preview_not_found",
 			    "nothing is attached as '%s' in session '%s'", name,
 			    ctl_session(ctl, NULL));
-		problem_hint(&problem, "`previewctl ls` shows what is");
+		problem_hint(&problem, "`previewctl ls` shows what is attached");
 		return ctl_fail(ctl, &problem);
 	}
 	if (!ctl->common[CTL_JSON].text)

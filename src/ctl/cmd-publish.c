@@ -208,8 +208,12 @@ static int failed(struct ctl *ctl, const char *path, const cJSON *build)
 		output_json(ctl, build);
 	if (!ctl->common[CTL_VERBOSE].text)
 		show_tail(ctl, path);
-	problem_set(&problem, fault ? fault_exit_code(fault) : EXIT_FAILED,
-		    code ? code : "build_failed", "%s", detail ? detail : "the build failed");
+	if (fault)
+		problem_of_fault(&problem,
+				 &(const struct fault){ .code = fault, .detail = (char *)detail });
+	else
+		problem_set(&problem, EXIT_FAILED, code ? code : "build_failed", "%s",
+			    detail ? detail : "the build failed");
 	return ctl_fail(ctl, &problem);
 }
 

@@ -103,6 +103,19 @@ static int usage_problem(const struct ctl *ctl, struct problem *reterr)
 	return -1;
 }
 
+/* The address that a dev server prints is what is at hand: http://localhost:5173/. */
+static void hint_of_address(const char *text, unsigned least, unsigned most, struct problem *reterr)
+{
+	const char *colon = strrchr(text, ':');
+	const size_t len = colon ? strspn(colon + 1, "0123456789") : 0;
+	scoped(freep) char *number = len > 0 ? xstrndup(colon + 1, len) : NULL;
+	unsigned meant;
+
+	if (number && (colon[1 + len] == '\0' || colon[1 + len] == '/') &&
+	    parse_uint(number, least, most, &meant) >= 0)
+		problem_hint(reterr, "did you mean '%u'?", meant);
+}
+
 static int read_number(const char *what, enum ctl_type type, const char *text, unsigned least,
 		       unsigned most, unsigned *ret, struct problem *reterr)
 {
@@ -111,11 +124,12 @@ static int read_number(const char *what, enum ctl_type type, const char *text, u
 
 	if (type == CTL_UINT) {
 		r = parse_uint(text, least, most, ret);
-		if (r < 0)
-			return problem_set(reterr, EXIT_USAGE, "usage",
-					   "%s must be a number from %u to %u, not '%s'", what,
-					   least, most, text);
-		return 0;
+		if (r >= 0)
+			return 0;
+		problem_set(reterr, EXIT_USAGE, "usage",
+			    "%s must be a number from %u to %u, not '%s'", what, least, most, text);
+		hint_of_address(text, least, most, reterr);
+		return -1;
 	}
 
 	r = parse_duration(text, &t);

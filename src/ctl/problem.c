@@ -47,6 +47,7 @@ static const struct {
 	{ FAULT_TOKEN_NOT_FOUND, "`previewctl token list` shows the tokens" },
 	{ FAULT_TARGET_NOT_LISTENING, "start the server, or give it longer with --wait SECONDS" },
 	{ FAULT_TARGET_IS_TLS, "add --scheme https" },
+	{ FAULT_NOT_A_PROJECT, "`previewctl publish DIR` names the project's directory" },
 	{ FAULT_PORT_TAKEN, "let the server listen on another port" },
 };
 

@@ -99,7 +99,9 @@ int listen_tcp(const char *address, struct fault *reterr)
 		if (r == -EADDRINUSE)
 			break; /* half of a name would surprise */
 	}
-	return refuse(reterr, r, "cannot listen at %s: %s", address, strerror(-r));
+	return refuse(reterr, r, "cannot listen at %s: %s%s", address, strerror(-r),
+		      r == -EADDRINUSE ? "; another address is given by --listen or server.listen"
+				       : "");
 }
 
 /* 0 when the path is free now, having been a dead daemon's socket. */

@@ -106,6 +106,13 @@ test("exit code 7 when waited in vain, with what to do", async (t) => {
 	failed(await caller(t, d)("attach", String(await free_port()), "--wait", "1"), 7, /nothing listens.*\n.*--wait/s);
 });
 
+test("who gives the address of a server instead of its port is told the port", async (t) => {
+	for (const address of ["http://localhost:5173/", "localhost:5173", ":5173"])
+		failed(await caller(t, null)("attach", address), 2, /did you mean '5173'\?/);
+	for (const other of ["a", "x:", "x:99999", "http://x:5a/"])
+		assert.doesNotMatch((await caller(t, null)("attach", other)).stderr, /did you mean/);
+});
+
 test("exit code 4 when it is not allowed", async (t) => {
 	const d = await start(t);
 	const ctl = caller(t, d);
@@ -123,6 +130,7 @@ test("exit code 5 at a limit, with what is attached", async (t) => {
 test("exit code 3 for what is not there", async (t) => {
 	const d = await start(t);
 	const ctl = caller(t, d);
+	failed(await ctl("open", "--direct", "--session", "none"), 3, /shows what is attached/);
 	failed(await ctl("status", "--session", "none"), 3);
 	failed(await ctl("session", "show", "none"), 3);
 	await d.admin.attach("s1", blind());

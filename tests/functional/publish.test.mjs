@@ -522,10 +522,10 @@ test("previewctl publish, releases, rollback and unpublish", async (t) => {
 	fs.rmSync(path.join(dir, "index.html"));
 	const failed = await ctl("publish", ".", "--json");
 	assert.equal(failed.code, 1);
-	assert.match(failed.stderr, /neither a package.json nor an index.html/);
+	assert.match(failed.stderr, /neither a package.json nor an index.html[^]*hint: `previewctl publish DIR`/);
 	assert.equal((await ctl("publish", "/nonexistent")).code, 2);
-	const status = await ctl("status");
-	assert.match(status.stdout, no_sandbox ? /^Builds are not possible: ./m : /^Builds are isolated/m);
+	for (const command of ["status", "health"]) // the one of a session, the other without any
+		assert.match((await ctl(command)).stdout, no_sandbox ? /^Builds are not possible: ./m : /^Builds are isolated/m, command);
 });
 
 test("what one user's build is refused of the network is not in another's log", needs_sandbox, async (t) => {
