@@ -32,25 +32,10 @@ static char *origin_of(const char *url, char **ret_host)
 	return xasprintf("%.*s://%s", (int)(end - url), url, authority);
 }
 
-/* As a browser sends it (RFC 6454 section 6.2): anything else would never match. */
-static bool is_origin(const char *text)
-{
-	const char *scheme_end = strstr(text, "://");
-	const char *host = scheme_end ? scheme_end + strlen("://") : "";
-	const char *port = strrchr(host, ':');
-	bool is_https = scheme_end && strncasecmp(text, "https:", 6) == 0;
-	bool is_http = scheme_end && strncasecmp(text, "http:", 5) == 0;
-
-	if (!scheme_end || scheme_end == text || !*host || strpbrk(host, "/?#@*"))
-		return false;
-	return !port ||
-	       !((is_https && strcmp(port, ":443") == 0) || (is_http && strcmp(port, ":80") == 0));
-}
-
 static int check_origins(char *const *origins, struct fault *reterr)
 {
 	for (; *origins; origins++) {
-		if (!is_origin(*origins))
+		if (!origin_is_valid(*origins))
 			return fault_set(reterr, FAULT_BAD_REQUEST,
 					 "cors.origins: '%s' is no origin as browsers send it: "
 					 "scheme://host, with :port unless it is the scheme's own, "

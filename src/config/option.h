@@ -23,6 +23,14 @@ enum option_type {
 	OPTION_LIST,
 	OPTION_ENUM,
 	OPTION_PORTS,
+	OPTION_LISTEN,
+	OPTION_HOSTS,
+	OPTION_NETWORKS,
+	OPTION_ORIGINS,
+	OPTION_REGISTRIES,
+	OPTION_URL,
+	OPTION_TEMPLATE,
+	OPTION_HOST_TEMPLATE,
 };
 
 struct option {
@@ -64,6 +72,10 @@ char *option_variable(const struct option *o);
  * been right is said by option_describe().
  */
 int option_set(const struct option *o, struct settings *s, const char *text) must_use;
+
+/* The part of a refused text that is wrong: of a list the first such element.  Owned by the caller.
+ */
+char *option_wrong_part(const struct option *o, const char *text);
 
 /* The value as a text that option_set() takes; empty when it is not set. */
 void option_format(const struct option *o, const struct settings *s, struct strbuf *ret);

@@ -53,9 +53,11 @@ static int set(const struct load *l, const struct option *o, enum settings_sourc
 	scoped(strbuf_done) struct strbuf must_be = strbuf_init(STRBUF_UNLIMITED);
 
 	if (option_set(o, l->settings, text) < 0) {
+		scoped(freep) char *wrong = option_wrong_part(o, text);
+
 		option_describe(o, &must_be);
 		return fault_set(l->reterr, FAULT_BAD_REQUEST, "%s: %s.%s: must be %s, not \"%s\"",
-				 place, o->section, o->key, strbuf_str(&must_be), text);
+				 place, o->section, o->key, strbuf_str(&must_be), wrong);
 	}
 
 	l->settings->origins->of[o - options].source = source;

@@ -20,15 +20,23 @@ struct settings_ports {
 	size_t n;
 };
 
-#define SETTING_TYPE_BOOL     bool
-#define SETTING_TYPE_UINT     unsigned
-#define SETTING_TYPE_DURATION usec_t
-#define SETTING_TYPE_SIZE     uint64_t
-#define SETTING_TYPE_STRING   char * /* NULL: not set */
-#define SETTING_TYPE_PATH     char *
-#define SETTING_TYPE_LIST     char ** /* strv, never NULL */
-#define SETTING_TYPE_ENUM     int     /* index in the row's choices */
-#define SETTING_TYPE_PORTS    struct settings_ports
+#define SETTING_TYPE_BOOL          bool
+#define SETTING_TYPE_UINT          unsigned
+#define SETTING_TYPE_DURATION      usec_t
+#define SETTING_TYPE_SIZE          uint64_t
+#define SETTING_TYPE_STRING        char * /* NULL: not set */
+#define SETTING_TYPE_PATH          char *
+#define SETTING_TYPE_LIST          char ** /* strv, never NULL */
+#define SETTING_TYPE_LISTEN        char **
+#define SETTING_TYPE_HOSTS         char **
+#define SETTING_TYPE_NETWORKS      char **
+#define SETTING_TYPE_ORIGINS       char **
+#define SETTING_TYPE_REGISTRIES    char **
+#define SETTING_TYPE_URL           char *
+#define SETTING_TYPE_TEMPLATE      char *
+#define SETTING_TYPE_HOST_TEMPLATE char *
+#define SETTING_TYPE_ENUM          int /* index in the row's choices */
+#define SETTING_TYPE_PORTS         struct settings_ports
 
 struct settings_origin; /* where each value came from */
 

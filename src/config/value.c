@@ -11,13 +11,22 @@
 #include "base/mem.h"
 #include "base/parse.h"
 #include "config/option.h"
+#include "net/connectrules.h"
+#include "net/hosts.h"
+#include "net/listen.h"
 
 struct value_type {
 	int (*set)(const struct option *o, void *member, const char *text);
 	void (*format)(const struct option *o, const void *member, struct strbuf *ret);
 	void (*describe)(const struct option *o, struct strbuf *ret);
 	void (*clear)(void *member); /* NULL: it holds nothing */
+
+	/* Of a text, or of each of a list: what it must be.  NULL: any. */
+	bool (*is_valid)(const char *text);
+	const char *must_be;
 };
+
+static const struct value_type *type_of(const struct option *o);
 
 static bool in_bounds(const struct option *o, uint64_t value, uint64_t unit)
 {
@@ -194,13 +203,72 @@ static void path_describe(const struct option *o, struct strbuf *ret)
 		strbuf_printf(ret, " or \"%s\"", o->choices);
 }
 
+static int text_set(const struct option *o, void *member, const char *text)
+{
+	if (*text && !type_of(o)->is_valid(text))
+		return -EINVAL;
+	return string_set(o, member, text);
+}
+
+static void text_describe(const struct option *o, struct strbuf *ret)
+{
+	strbuf_puts(ret, type_of(o)->must_be);
+}
+
+/* Of a preview's address: what it begins with is known before its fields are. */
+static int template_set(const struct option *o, void *member, const char *text)
+{
+	static const char *const starts[] = { "http://", "https://", "{scheme}://" };
+	bool starts_well = !*text;
+
+	for (size_t i = 0; i < ARRAY_SIZE(starts); i++)
+		starts_well |= strncmp(text, starts[i], strlen(starts[i])) == 0;
+	if (!starts_well)
+		return -EINVAL;
+	for (const char *p = text; (p = strpbrk(p, "{}")); p++) {
+		scoped(freep) char *field = xstrndup(p + 1, strcspn(p + 1, "{}"));
+
+		if (*p == '}' || p[1 + strlen(field)] != '}' || choice_index(o, field) < 0)
+			return -EINVAL;
+		p += 1 + strlen(field);
+	}
+	return string_set(o, member, text);
+}
+
+static void template_describe(const struct option *o, struct strbuf *ret)
+{
+	scoped(strv_freep) char **fields = parse_list(o->choices, ',');
+
+	strbuf_puts(ret, "a URL beginning with http://, https:// or {scheme}://, with fields of");
+	for (size_t i = 0; fields[i]; i++)
+		strbuf_printf(ret, "%s {%s}", i ? "," : "", fields[i]);
+}
+
+/* "{label}.preview.example.org", or with a port. */
+static bool host_template_is_valid(const char *text)
+{
+	static const char field[] = "{label}";
+	const char *label = strstr(text, field);
+	scoped(freep) char *example = NULL, *host = NULL;
+	unsigned port;
+
+	if (!label)
+		return false;
+	example = xasprintf("%.*sx%s", (int)(label - text), text, label + strlen(field));
+	return host_split(example, &host, &port) >= 0 && host_is_valid(host);
+}
+
 static int list_set(const struct option *o, void *member, const char *text)
 {
 	scoped(strv_freep) char **list = parse_list(text, ',');
+	const struct value_type *type = type_of(o);
 	char ***value = member;
 
 	if (!in_bounds(o, strv_len(list), 1))
 		return -ERANGE;
+	for (size_t i = 0; type->is_valid && list[i]; i++)
+		if (!type->is_valid(list[i]))
+			return -EINVAL;
 
 	strv_free(*value);
 	*value = STEAL(list);
@@ -218,7 +286,9 @@ static void list_format(const struct option *o, const void *member, struct strbu
 
 static void list_describe(const struct option *o, struct strbuf *ret)
 {
-	strbuf_puts(ret, "a list separated by commas");
+	const char *of = type_of(o)->must_be;
+
+	strbuf_printf(ret, "a list%s%s separated by commas", of ? " of " : "", of ? of : "");
 	if (o->most)
 		strbuf_printf(ret, ", of at most %" PRIu64, o->most);
 }
@@ -313,8 +383,28 @@ static const struct value_type types[] = {
 	[OPTION_LIST]     = { list_set,     list_format,     list_describe,     list_clear },
 	[OPTION_ENUM]     = { enum_set,     enum_format,     enum_describe,     NULL },
 	[OPTION_PORTS]    = { ports_set,    ports_format,    ports_describe,    ports_clear },
+	[OPTION_LISTEN]   = { list_set,     list_format,     list_describe,     list_clear,
+			      listen_address_is_valid, "HOST:PORT or [IPV6]:PORT" },
+	[OPTION_HOSTS]    = { list_set,     list_format,     list_describe,     list_clear,
+			      hosts_entry_is_valid, "host names, addresses, networks or *.domain" },
+	[OPTION_NETWORKS] = { list_set,     list_format,     list_describe,     list_clear,
+			      hosts_entry_is_network, "addresses or networks" },
+	[OPTION_ORIGINS]  = { list_set,     list_format,     list_describe,     list_clear,
+			      origin_is_valid, "origins as browsers send them, with nothing behind (https://app.example.org)" },
+	[OPTION_REGISTRIES] = { list_set,   list_format,     list_describe,     list_clear,
+			      connectrules_entry_is_valid, "host, host:port or *.host" },
+	[OPTION_URL]      = { text_set,     string_format,   text_describe,     string_clear,
+			      web_url_is_valid, "an http or https URL" },
+	[OPTION_TEMPLATE] = { template_set, string_format,   template_describe, string_clear },
+	[OPTION_HOST_TEMPLATE] = { text_set, string_format,  text_describe,     string_clear,
+			      host_template_is_valid, "a host name with {label} in it" },
 };
 /* clang-format on */
+
+static const struct value_type *type_of(const struct option *o)
+{
+	return &types[o->type];
+}
 
 /* No value needs one, and with a line's end in it a value could not be written to a file. */
 static bool has_control_character(const char *text)
@@ -329,21 +419,32 @@ int option_set(const struct option *o, struct settings *s, const char *text)
 {
 	if (has_control_character(text))
 		return -EINVAL;
-	return types[o->type].set(o, (char *)s + o->offset, text) < 0 ? -EINVAL : 0;
+	return type_of(o)->set(o, (char *)s + o->offset, text) < 0 ? -EINVAL : 0;
+}
+
+char *option_wrong_part(const struct option *o, const char *text)
+{
+	scoped(strv_freep) char **list = parse_list(text, ',');
+	const struct value_type *type = type_of(o);
+
+	for (size_t i = 0; type->set == list_set && type->is_valid && list[i]; i++)
+		if (!type->is_valid(list[i]))
+			return xstrdup(list[i]);
+	return xstrdup(text);
 }
 
 void option_format(const struct option *o, const struct settings *s, struct strbuf *ret)
 {
-	types[o->type].format(o, (const char *)s + o->offset, ret);
+	type_of(o)->format(o, (const char *)s + o->offset, ret);
 }
 
 void option_describe(const struct option *o, struct strbuf *ret)
 {
-	types[o->type].describe(o, ret);
+	type_of(o)->describe(o, ret);
 }
 
 void option_clear(const struct option *o, struct settings *s)
 {
-	if (types[o->type].clear)
-		types[o->type].clear((char *)s + o->offset);
+	if (type_of(o)->clear)
+		type_of(o)->clear((char *)s + o->offset);
 }

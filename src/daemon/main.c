@@ -14,6 +14,8 @@
 
 LOG_AREA("daemon");
 
+#define EXIT_SETTINGS 2
+
 #define OVERRIDES_MAX 128
 
 enum {
@@ -184,7 +186,8 @@ static int run(const struct settings_sources *sources, struct settings *settings
 
 	if (daemon_new(sources, settings_consume, &d, &fault) < 0) {
 		log_error("cannot start: %s", fault.detail ? fault.detail : "unknown reason");
-		return EXIT_FAILURE;
+		/* A service manager needn't try again what a person has to mend. */
+		return fault.code == FAULT_BAD_REQUEST ? EXIT_SETTINGS : EXIT_FAILURE;
 	}
 	r = daemon_run(d);
 	if (r < 0) {
@@ -208,7 +211,7 @@ int main(int argc, char **argv)
 
 	r = parse(&c, argc, argv);
 	if (r != 0)
-		return r > 0 ? EXIT_SUCCESS : 2;
+		return r > 0 ? EXIT_SUCCESS : EXIT_SETTINGS;
 
 	sources = (struct settings_sources){
 		.config_path = c.config_path,

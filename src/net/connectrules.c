@@ -51,6 +51,14 @@ static int split(const char *entry, char **ret_host, unsigned *ret_port)
 	return 0;
 }
 
+bool connectrules_entry_is_valid(const char *entry)
+{
+	scoped(freep) char *host = NULL;
+	unsigned port;
+
+	return split(entry, &host, &port) >= 0 && hosts_entry_is_valid(host);
+}
+
 static int rule_parse(const char *entry, struct rule *rule, struct fault *reterr)
 {
 	scoped(freep) char *host = NULL;

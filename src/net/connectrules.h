@@ -21,6 +21,7 @@
  */
 struct connectrules;
 
+bool connectrules_entry_is_valid(const char *entry);
 int connectrules_new(const char *const *entries, struct connectrules **ret,
 		     struct fault *reterr) must_use;
 struct connectrules *connectrules_free(struct connectrules *rules);

@@ -170,6 +170,24 @@ struct hosts *hosts_free(struct hosts *h)
 	return NULL;
 }
 
+bool hosts_entry_is_valid(const char *entry)
+{
+	struct host_entry e = { 0 };
+	bool is_valid = entry_parse(entry, &e);
+
+	free(e.name);
+	return is_valid;
+}
+
+bool hosts_entry_is_network(const char *entry)
+{
+	struct host_entry e = { 0 };
+	bool is_network = entry_parse(entry, &e) && e.kind == HOST_NETWORK;
+
+	free(e.name);
+	return is_network;
+}
+
 static bool entry_has(const struct host_entry *e, const char *name, const struct address *address)
 {
 	switch (e->kind) {
@@ -297,4 +315,32 @@ int host_split(const char *authority, char **ret_host, unsigned *ret_port)
 	*ret_host = STEAL(host);
 	*ret_port = port;
 	return 0;
+}
+
+bool origin_is_valid(const char *text)
+{
+	const char *scheme_end = strstr(text, "://");
+	const char *host = scheme_end ? scheme_end + strlen("://") : "";
+	const char *port = strrchr(host, ':');
+	bool is_https = scheme_end && strncasecmp(text, "https:", 6) == 0;
+	bool is_http = scheme_end && strncasecmp(text, "http:", 5) == 0;
+
+	if (!scheme_end || scheme_end == text || !*host || strpbrk(host, "/?#@*"))
+		return false;
+	return !port ||
+	       !((is_https && strcmp(port, ":443") == 0) || (is_http && strcmp(port, ":80") == 0));
+}
+
+bool web_url_is_valid(const char *text)
+{
+	scoped(freep) char *authority = NULL, *host = NULL;
+	const size_t scheme = strncmp(text, "http://", 7) == 0    ? 7
+			      : strncmp(text, "https://", 8) == 0 ? 8
+								  : 0;
+	unsigned port;
+
+	if (scheme == 0)
+		return false;
+	authority = xstrndup(text + scheme, strcspn(text + scheme, "/?#"));
+	return host_split(authority, &host, &port) >= 0 && host_is_valid(host);
 }

@@ -43,6 +43,19 @@ bool host_is_address(const char *host);
 /* Letters, digits, hyphens, dots and underscores in labels of at most 63, or a numeric address. */
 bool host_is_valid(const char *host);
 
+/* What a list of hosts may hold, and what it may hold where it is compared to addresses alone. */
+bool hosts_entry_is_valid(const char *entry);
+bool hosts_entry_is_network(const char *entry);
+
+/*
+ * "https://app.example.org", as a browser sends it (RFC 6454 section 6.2): with nothing behind, and
+ * without the scheme's own port.  Another spelling would never match.
+ */
+bool origin_is_valid(const char *text);
+
+/* An http or https URL whose host is one, without a user. */
+bool web_url_is_valid(const char *text);
+
 /*
  * Splits "name", "name:port", "[::1]:port", "[::1]" into the host (without brackets, lower case,
  * without a trailing dot; the caller frees) and the port (0 when none).  -EINVAL for anything else.

@@ -57,6 +57,14 @@ static int split_address(char *address, const char **ret_host, const char **ret_
 	return 0;
 }
 
+bool listen_address_is_valid(const char *address)
+{
+	scoped(freep) char *copy = xstrdup(address);
+	const char *host, *port;
+
+	return split_address(copy, &host, &port) >= 0;
+}
+
 static int listen_at(const struct addrinfo *at)
 {
 	scoped(closep) int fd = -1;

@@ -14,6 +14,9 @@
  * non-blocking and close-on-exec.
  */
 
+/* Whether it is of one of the forms that listen_tcp() takes. */
+bool listen_address_is_valid(const char *address);
+
 /* "127.0.0.1:7070", "[::1]:7070", "localhost:7070" (both families' loopback is not implied). Gives
  * the descriptor or a negative errno with a sentence.  Port 0 picks a free one. */
 int listen_tcp(const char *address, struct fault *reterr) must_use;

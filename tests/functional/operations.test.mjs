@@ -8,7 +8,7 @@ import net from "node:net";
 import path from "node:path";
 import test from "node:test";
 
-import { Api, Child, Daemon, base, blind, defer, fixtures, free_port, have, previewd, raw, run, start, temp_dir, until, within } from "./harness.mjs";
+import { Api, Child, Daemon, base, blind, defer, fixtures, free_port, have, previewctl, previewd, raw, run, start, temp_dir, until, within } from "./harness.mjs";
 import * as events from "./events.mjs";
 import * as targets from "./targets.mjs";
 
@@ -359,6 +359,29 @@ test("settings that are wrong are told by --check-config", async (t) => {
 	assert.notEqual(wrong.code, 0);
 	assert.match(wrong.stderr, /per_session/);
 	assert.notEqual((await check("-o", "nonsense")).code, 0);
+
+	// What previewd would refuse at its start is refused here, too, and by previewctl, with the line.
+	const mistakes = {
+		"[server]\nlisten = 7070": /:2: server\.listen: .*HOST:PORT.*not "7070"/,
+		"[server]\npublic_base_url = preview.example.org": /:2: server\.public_base_url: must be an http or https URL/,
+		"[server]\ntrusted_proxies = localhost": /:2: server\.trusted_proxies: must be a list of addresses or networks/,
+		"[cors]\norigins = app.example.org": /:2: cors\.origins: must be a list of origins.*https:\/\/app\.example\.org/,
+		"[preview]\npublic_url_template = https://{lable}.example.org": /:2: preview\.public_url_template: .*\{label\}/,
+		"[publish]\nhost_template = pages.example.org": /:2: publish\.host_template: .*\{label\}/,
+		"[publish]\nregistries = https://registry.example.org": /:2: publish\.registries: /,
+		"[tasks]\nkill_url = example.org/end": /:2: tasks\.kill_url: must be an http or https URL/,
+	};
+	for (const [file, sentence] of Object.entries(mistakes)) {
+		fs.writeFileSync(d.config, `${file}\n`);
+		for (const argv of [[previewd(), "--config", d.config, "--check-config"], [previewd(), "--config", d.config], [previewctl(), "config", "check", d.config]]) {
+			const told = await run(t, argv, { env: d.environment() });
+			assert.match(told.stderr, sentence, file);
+			assert.equal(told.code, argv[0] === previewd() ? 2 : 1, file);
+		}
+	}
+	fs.writeFileSync(d.config, "[auth]\njwt_algorithm = HS256\n");
+	const keyless = await run(t, [previewd(), "--config", d.config, "--listen", "127.0.0.1:0", "--state-dir", d.dir, "--socket", "none"], { env: d.environment() });
+	assert.deepEqual([keyless.code, /jwt_key_file/.test(keyless.stderr)], [2, true]);
 	assert.match((await run(t, [previewd(), "--version"], { env: d.environment() })).stdout, /^previewd \d/);
 });
 

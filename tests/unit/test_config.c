@@ -258,9 +258,16 @@ static void a_bad_value_fails_with_its_place_and_what_is_right(void **state)
 	assert_file_fails("[preview]\nallow_ports = 0\n",
 			  "@:2: preview.allow_ports: must be ports and ranges from 1 to 65535 such "
 			  "as 1024-65535,80, at most 64 of them, not \"0\"");
-	assert_file_fails("[server]\nlisten = 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17\n",
-			  "@:2: server.listen: must be a list separated by commas, of at most 16, "
-			  "not \"1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17\"");
+	assert_file_fails(
+		"[server]\nlisten = "
+		"a:1,a:2,a:3,a:4,a:5,a:6,a:7,a:8,a:9,a:0,a:1,a:2,a:3,a:4,a:5,a:6,a:7\n",
+		"@:2: server.listen: must be a list of HOST:PORT or [IPV6]:PORT separated "
+		"by commas, of at most 16, not "
+		"\"a:1,a:2,a:3,a:4,a:5,a:6,a:7,a:8,a:9,a:0,a:1,a:2,a:3,a:4,a:5,a:6,a:7\"");
+	/* Of a list it is the wrong one that is named. */
+	assert_file_fails("[server]\ntrusted_proxies = 10.0.0.0/8, proxy, ::1\n",
+			  "@:2: server.trusted_proxies: must be a list of addresses or networks "
+			  "separated by commas, of at most 64, not \"proxy\"");
 }
 
 static void assert_override_fails(const char *override, const char *sentence)
@@ -355,6 +362,36 @@ static void each_type_takes_its_good_values_and_no_others(void **state)
 		{ "server", "socket", "none", "none" },
 		{ "server", "allowed_hosts", " a , ,b", "a, b" },
 		{ "server", "allowed_hosts", "", "" },
+		{ "server", "allowed_hosts", "*.example.org, [::1]", "*.example.org, [::1]" },
+		{ "server", "allowed_hosts", "http://a", NULL },
+		{ "server", "listen", "0.0.0.0:0, [::1]:7070", "0.0.0.0:0, [::1]:7070" },
+		{ "server", "listen", "7070", NULL },
+		{ "server", "listen", "::1:80", NULL },
+		{ "server", "listen", "127.0.0.1:65536", NULL },
+		{ "server", "trusted_proxies", "10.0.0.0/8, ::1", "10.0.0.0/8, ::1" },
+		{ "server", "trusted_proxies", "10.0.0.0/33", NULL },
+		{ "server", "trusted_proxies", "localhost", NULL },
+		{ "server", "public_base_url", "https://p.example.org:8443/x", "https://p.example.org:8443/x" },
+		{ "server", "public_base_url", "", "" },
+		{ "server", "public_base_url", "p.example.org", NULL },
+		{ "server", "public_base_url", "https://", NULL },
+		{ "server", "public_base_url", "https://a b", NULL },
+		{ "cors", "origins", "https://a.example, http://[::1]:3000", "https://a.example, http://[::1]:3000" },
+		{ "cors", "origins", "a.example", NULL },
+		{ "cors", "origins", "https://a.example/", NULL },
+		{ "cors", "origins", "https://a.example:443", NULL },
+		{ "cors", "origins", "*", NULL },
+		{ "preview", "public_url_template", "https://{label}.p.example/{app_id}", "https://{label}.p.example/{app_id}" },
+		{ "preview", "public_url_template", "https://{lable}.p.example", NULL },
+		{ "preview", "public_url_template", "https://{label.p.example", NULL },
+		{ "preview", "public_url_template", "https://label}.p.example", NULL },
+		{ "preview", "public_url_template", "https://{{label}}.p.example", NULL },
+		{ "preview", "public_url_template", "{label}.p.example", NULL },
+		{ "publish", "host_template", "{label}.localhost:7070", "{label}.localhost:7070" },
+		{ "publish", "host_template", "p.example", NULL },
+		{ "publish", "host_template", "https://{label}.p.example", NULL },
+		{ "publish", "registries", "*.npmjs.org, localhost:4873, ::1", "*.npmjs.org, localhost:4873, ::1" },
+		{ "publish", "registries", "https://registry.npmjs.org", NULL },
 		{ "auth", "jwt_algorithm", "ES256", "ES256" },
 		{ "auth", "jwt_algorithm", "es256", NULL },
 		{ "auth", "jwt_algorithm", "", NULL },
@@ -531,7 +568,7 @@ static void what_is_printed_loads_as_the_same(void **state)
 		"auth.jwt_issuer= \"quoted\\\" ",
 		"auth.jwt_audience=a # b ; c",
 		"auth.jwt_leeway=1500ms",
-		"preview.public_url_template=\"",
+		"publish.node_path=\"",
 		"preview.allow_ports=3000,4000-4999",
 		"metrics.public=on",
 		NULL,
@@ -549,7 +586,7 @@ static void what_is_printed_loads_as_the_same(void **state)
 	assert_string_equal(values_again, values);
 	assert_string_equal(again->auth_jwt_issuer, " \"quoted\\\" ");
 	assert_string_equal(again->auth_jwt_audience, "a # b ; c");
-	assert_string_equal(again->preview_public_url_template, "\"");
+	assert_string_equal(again->publish_node_path, "\"");
 	assert_string_equal(again->server_listen[1], "[::1]:2");
 	assert_int_equal(again->auth_jwt_algorithm, JWT_RS256);
 }
@@ -557,21 +594,22 @@ static void what_is_printed_loads_as_the_same(void **state)
 static void only_what_a_reload_cannot_take_over_needs_a_restart(void **state)
 {
 	scoped(strbuf_done) struct strbuf changed = strbuf_init(STRBUF_UNLIMITED);
-	scoped(settings_freep) struct settings *before = load_text("[server]\nlisten = a, b\n");
-	scoped(settings_freep) struct settings *same = load_text("[server]\nlisten = a,b\n"
+	scoped(settings_freep) struct settings *before = load_text("[server]\nlisten = a:1, b:2\n");
+	scoped(settings_freep) struct settings *same = load_text("[server]\nlisten = a:1,b:2\n"
 								 "[limits]\nper_user = 9\n");
 	scoped(settings_freep) struct settings *after =
-		load_text("[events]\nring = 9\n[server]\nlisten = b\nstate_dir = /s\n");
+		load_text("[events]\nring = 9\n[server]\nlisten = b:2\nstate_dir = /s\n");
 
 	(void)state;
 	settings_need_restart(before, same, collect, &changed);
 	assert_string_equal(strbuf_str(&changed), "");
 
 	settings_need_restart(before, after, collect, &changed);
-	assert_string_equal(strbuf_str(&changed),
-			    "server.listen: the change from \"a, b\" to \"b\" needs a restart\n"
-			    "server.state_dir: the change from \"\" to \"/s\" needs a restart\n"
-			    "events.ring: the change from \"500\" to \"9\" needs a restart\n");
+	assert_string_equal(
+		strbuf_str(&changed),
+		"server.listen: the change from \"a:1, b:2\" to \"b:2\" needs a restart\n"
+		"server.state_dir: the change from \"\" to \"/s\" needs a restart\n"
+		"events.ring: the change from \"500\" to \"9\" needs a restart\n");
 }
 
 static void assert_place_consume(char *place, const char *expected)
