@@ -142,6 +142,9 @@ int guard_check(struct api *api, struct http_request *req, struct fault *reterr)
 int guard_host(struct api *api, struct http_request *req, struct fault *reterr) must_use;
 /* The fields that let an allowed origin's page read the answer. */
 void guard_cors(struct http_request *req);
+/* "'self'" for self and 'self', and so for none: a policy has them in quotes, settings may.  NULL
+ * for others. */
+const char *guard_csp_keyword(const char *source);
 void guard_preflight(struct http_request *req, const char *allow);
 /* Whether it comes from a proxy that is trusted. */
 bool guard_behind_proxy(const struct api *api, const struct http_request *req);

@@ -212,3 +212,17 @@ char *guard_client(const struct api *api, const struct http_request *req)
 	}
 	return xstrdup(peer->address);
 }
+
+const char *guard_csp_keyword(const char *source)
+{
+	static const char *const keywords[] = { "'self'", "'none'" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(keywords); i++) {
+		const size_t bare = strlen(keywords[i]) - 2;
+
+		if (strcmp(source, keywords[i]) == 0 ||
+		    (strlen(source) == bare && strncmp(source, keywords[i] + 1, bare) == 0))
+			return keywords[i];
+	}
+	return NULL;
+}

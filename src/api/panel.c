@@ -70,8 +70,10 @@ int panel_reload(struct panel *panel, const struct settings *settings, struct fa
 	if (!*list)
 		strbuf_puts(&b, " 'none'");
 	for (; *list; list++) {
-		if (strcmp(*list, "self") == 0 || strcmp(*list, "none") == 0)
-			strbuf_printf(&b, " '%s'", *list);
+		const char *keyword = guard_csp_keyword(*list);
+
+		if (keyword)
+			strbuf_printf(&b, " %s", keyword);
 		else if (is_ancestor(*list))
 			strbuf_printf(&b, " %s", *list);
 		else

@@ -56,8 +56,9 @@ static void add_ancestors(struct strbuf *b, char *const *ancestors)
 	if (!*ancestors)
 		strbuf_puts(b, " 'none'");
 	for (; *ancestors; ancestors++) {
-		strbuf_putc(b, ' ');
-		strbuf_puts(b, *ancestors);
+		const char *keyword = guard_csp_keyword(*ancestors);
+
+		strbuf_printf(b, " %s", keyword ? keyword : *ancestors);
 	}
 }
 

@@ -66,6 +66,8 @@ test("the panel's files are public, compressed, revalidated, and run nothing els
 test("who may frame the panel is checked when it is set", async (t) => {
 	const d = await start(t);
 	assert.match((await d.anonymous.get("/ui/")).headers["content-security-policy"], /frame-ancestors 'self'$/);
+	const quoted = await start(t, { settings: { "ui.frame_ancestors": "'self'" } }); // as publish.frame_ancestors has it
+	assert.match((await quoted.anonymous.get("/ui/")).headers["content-security-policy"], /frame-ancestors 'self'$/);
 	for (const bad of ["app.example.org", "https://a.example; script-src *", "javascript:x"]) {
 		const other = await start(t, { settings: { "ui.frame_ancestors": bad } }).catch((e) => e);
 		assert.match(String(other.message), /ui\.frame_ancestors/, bad);

@@ -8,7 +8,7 @@ import path from "node:path";
 import test from "node:test";
 
 import { Browser, skip } from "./browser.mjs";
-import { base, fixtures, until } from "./harness.mjs";
+import { base, fixtures, start, until } from "./harness.mjs";
 import { published } from "./publishing.mjs";
 
 const SANDBOX = "sandbox allow-scripts allow-forms allow-popups allow-modals allow-downloads";
@@ -123,6 +123,8 @@ test("a wrong source of frame_ancestors is no setting", async (t) => {
 	const { d } = await published(t, site, { settings: { "publish.frame_ancestors": "'self',https://app.example.org" } });
 	const { headers } = await d.anonymous.get(`${base("s")}/published/`);
 	assert.match(headers["content-security-policy"], /; frame-ancestors 'self' https:\/\/app\.example\.org$/);
+	const bare = await start(t, { settings: { "publish.frame_ancestors": "self" } }); // as ui.frame_ancestors has it
+	assert.match((await bare.anonymous.get(`${base("s")}/published/`)).headers["content-security-policy"], /; frame-ancestors 'self'$/);
 	fs.writeFileSync(d.config, "[publish]\nframe_ancestors = 'self'; script-src *\n");
 	delete d.settings["publish.frame_ancestors"];
 	await d.stop();
