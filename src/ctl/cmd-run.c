@@ -551,7 +551,8 @@ const struct ctl_command cmd_run = {
 		"previewd-run-TASK.scope, and what is ended is ended by that.\n\n"
 		"NAME is a configuration of the project's .claude/launch.json, here or in a folder "
 		"above; it may be left out where there is only one, and the preview has its name. "
-		"What is behind -- is always a command.\n\n"
+		"What is behind -- is always a command. Options go before either: what is behind "
+		"its first word is the command's.\n\n"
 		"The daemon must be running: without it nothing is begun.",
 	.exec = run_command,
 };

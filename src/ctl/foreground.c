@@ -71,6 +71,11 @@ static void be_command(char *const *argv, int gate)
 	execvp(argv[0], argv);
 	error = errno;
 	fprintf(stderr, "previewctl: cannot run '%s': %s\n", argv[0], strerror(error));
+	if (error == ENOENT && argv[1] && *argv[1] == '-')
+		fprintf(stderr,
+			"previewctl: hint: '%s' was taken for its option; options of previewctl go "
+			"before it\n",
+			argv[1]);
 	_exit(error == ENOENT ? NOT_FOUND : NOT_RUNNABLE);
 }
 

@@ -61,6 +61,14 @@ test("the only configuration needs no name, and --name says the preview's", asyn
 	assert.deepEqual(await d.local.names("s1"), ["mine"]);
 });
 
+test("options behind the name are told to be the command's", async (t) => {
+	const d = await start(t);
+	const dir = project(t, [configuration({})]);
+	const { code, stderr } = await run(t, [previewctl(), "run", "web", "--session", "s1"], { env: environment(d), cwd: dir });
+	assert.equal(code, 127);
+	assert.match(stderr, /cannot run 'web'.*\n.*hint: .*options of previewctl go before it/);
+});
+
 test("autoPort takes a port that is free, and tells it as PORT", async (t) => {
 	const d = await start(t);
 	const taken = await targets.http_server(t);
