@@ -342,8 +342,7 @@ static void keep_task(struct registry_op *op)
 
 	if (p->bash_task_id || !old || attachment_is_published(old) || old->record->port != p->port)
 		return;
-	if (strcmp(old->record->host, p->host) == 0 ||
-	    (host_is_loopback(old->record->host) && host_is_loopback(p->host)))
+	if (same_host(old->record->host, p->host))
 		p->bash_task_id = xstrdup_null(old->record->bash_task_id);
 }
 
@@ -449,7 +448,32 @@ static void commit_or_finish(struct registry_op *op)
 /*
  * Probing.
  */
-static char *probe_text(const struct probe_report *report)
+static void add_warning(cJSON *warnings, const char *code, const char *detail)
+{
+	cJSON *w = cJSON_CreateObject();
+
+	json_add_string(w, "code", code);
+	json_add_string(w, "detail", detail);
+	cJSON_AddItemToArray(warnings, w);
+}
+
+/*
+ * Dev servers take the next port where theirs is taken, and who goes on with the usual one shows
+ * the page of another checkout.  Which session that is may be nobody's business here.
+ */
+static void add_shared(const struct registry_op *op, cJSON *warnings)
+{
+	scoped(freep) char *detail = NULL;
+
+	if (!port_is_shared(op->reg, op->probed_address, (uint16_t)op->attach.port, op->session_id))
+		return;
+	detail = xasprintf("another session has port %u attached, too: see that it is this one's "
+			   "server which listens there, and not on the next free port",
+			   op->attach.port);
+	add_warning(warnings, "port_shared", detail);
+}
+
+static char *probe_text(const struct registry_op *op, const struct probe_report *report)
 {
 	scoped(json_freep) cJSON *j = cJSON_CreateObject();
 	cJSON *warnings;
@@ -464,13 +488,9 @@ static char *probe_text(const struct probe_report *report)
 	json_add_time(j, "checked_at", report->checked_at);
 
 	warnings = cJSON_AddArrayToObject(j, "warnings");
-	for (size_t i = 0; i < report->n_warnings; i++) {
-		cJSON *w = cJSON_CreateObject();
-
-		json_add_string(w, "code", report->warnings[i].code);
-		json_add_string(w, "detail", report->warnings[i].detail);
-		cJSON_AddItemToArray(warnings, w);
-	}
+	for (size_t i = 0; i < report->n_warnings; i++)
+		add_warning(warnings, report->warnings[i].code, report->warnings[i].detail);
+	add_shared(op, warnings);
 	return json_print(j);
 }
 
@@ -487,7 +507,7 @@ static void on_probed(int result, const struct probe_report *report, struct faul
 	}
 
 	op->probed_address = xstrdup(report->address);
-	op->probe_json = probe_text(report);
+	op->probe_json = probe_text(op, report);
 	op->probe = probe_free(op->probe);
 	commit_or_finish(op);
 }

@@ -445,7 +445,7 @@ void attachment_begin(struct registry *reg, struct attachment *a, enum clock_cau
 		presence_begin(reg, a);
 }
 
-static bool same_host(const char *a, const char *b)
+bool same_host(const char *a, const char *b)
 {
 	return strcasecmp(a, b) == 0 || (host_is_loopback(a) && host_is_loopback(b));
 }
@@ -465,6 +465,21 @@ const struct attachment *attachment_of_other_user(const struct registry *reg, co
 			return a->slot->session->user != user ? a : NULL;
 	}
 	return NULL;
+}
+
+bool port_is_shared(const struct registry *reg, const char *host, uint16_t port,
+		    const char *session_id)
+{
+	const struct attachment *a;
+
+	DL_FOREACH2(reg->by_port[port], a, port_next)
+	{
+		const char *where = a->record->address[0] ? a->record->address : a->record->host;
+
+		if (same_host(where, host) && strcmp(a->slot->session->session_id, session_id) != 0)
+			return true;
+	}
+	return false;
 }
 
 /*

@@ -333,6 +333,10 @@ void attachment_begin(struct registry *reg, struct attachment *a, enum clock_cau
 /* One on that host and port that another user has, or NULL. */
 const struct attachment *attachment_of_other_user(const struct registry *reg, const char *host,
 						  uint16_t port, const struct user *user);
+/* Whether a session but this one has it attached, too. */
+bool port_is_shared(const struct registry *reg, const char *host, uint16_t port,
+		    const char *session_id);
+bool same_host(const char *a, const char *b); /* all of loopback is one */
 
 int registry_load(struct registry *reg, struct fault *reterr) must_use;
 

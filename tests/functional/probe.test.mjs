@@ -142,6 +142,20 @@ test("a server that accepts and is silent is attached with the warning slow", as
 	assert.equal(answer.json.probe.http_status, null);
 });
 
+test("a port that another session has attached is attached with the warning port_shared, and no word of whose", async (t) => {
+	const d = await start(t);
+	const server = await targets.http_server(t);
+	const codes = async (...args) => (await d.admin.attach(...args)).json.warnings.map((w) => w.code);
+	assert.deepEqual(await codes("first", { port: server.port }), []);
+	assert.deepEqual(await codes("first", { port: server.port, name: "again" }), [], "its own session");
+	const second = await d.admin.attach("second", { port: server.port, host: "localhost" });
+	assert.deepEqual([second.status, second.json.warnings.map((w) => w.code)], [201, ["port_shared"]]);
+	assert.match(second.json.warnings[0].detail, new RegExp(`another session has port ${server.port} attached`));
+	assert.doesNotMatch(second.text, /first/);
+	await d.admin.del(base("first"));
+	assert.deepEqual(await codes("second", { port: server.port }), []);
+});
+
 for (const status of [500, 404, 401, 302, 503])
 	test(`a server that answers ${status} is attached and says so`, async (t) => {
 		const d = await start(t);
