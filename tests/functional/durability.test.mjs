@@ -59,14 +59,17 @@ test("kill -9 while attaches and detaches are under way: nothing answered is los
 
 		// Each name of each session is one client's own, which asks one thing after another.
 		const known = new Map(); // what the last answer said; `asked` when one more was under way
+		for (const session of sessions) {
+			const had = await d.admin.list(session);
+			for (const name of names) {
+				const preview = had.find((p) => p.name === name);
+				known.set(`${session}/${name}`, { answered: preview ? { label: preview.label, port: preview.port } : null, asked: null });
+			}
+		}
 		let killed = false;
-		const listed = new Map(); // before it all: on a slow machine the end comes soon
-		for (const session of sessions) listed.set(session, await d.admin.list(session));
 		const clients = sessions.flatMap((session) =>
 			names.map(async (name) => {
-				const had = listed.get(session).find((p) => p.name === name);
-				const state = { answered: had ? { label: had.label, port: had.port } : null, asked: null };
-				known.set(`${session}/${name}`, state);
+				const state = known.get(`${session}/${name}`);
 				while (!killed) {
 					const attach = Math.random() < 0.7;
 					const port = 5000 + Math.floor(Math.random() * 1000);
