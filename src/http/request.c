@@ -13,6 +13,7 @@
 
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "base/parse.h"
 #include "http/http_priv.h"
 #include "http/url.h"
 
@@ -189,6 +190,15 @@ static void refuse_body(struct http_conn *c, int status, const char *why)
 	http_refuse(req, status, why);
 }
 
+static void refuse_large_body(struct http_conn *c, size_t max)
+{
+	char size[PARSE_TEXT_SIZE], why[100];
+
+	snprintf(why, sizeof(why), "the body is larger than %s, the most that is taken here",
+		 format_size(max, size));
+	refuse_body(c, 413, why);
+}
+
 static bool body_complete(struct http_conn *c)
 {
 	struct http_request *req = c->req;
@@ -246,7 +256,7 @@ bool http_request_read_body(struct http_conn *c)
 			return true;
 		}
 		if (req->body.error < 0) {
-			refuse_body(c, 413, "the body is too large");
+			refuse_large_body(c, req->body.max);
 			return true;
 		}
 		evbuffer_drain(input, taken);
@@ -279,7 +289,7 @@ void http_request_expect(struct http_request *req, size_t max, http_request_fn *
 	if (c->state == HTTP_CONN_CLOSED)
 		return;
 	if (req->body_kind == HTTP_BODY_LENGTH && req->body_left > max) {
-		refuse_body(c, 413, "the body is too large");
+		refuse_large_body(c, max);
 		return;
 	}
 
