@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whether builds can be isolated here: found out by trying, with all that a build's sandbox has. What is tried is in sandbox_args.c, how it runs in sandbox_run.c.
+ * Whether builds can be isolated here: found out by trying, with all that a build's sandbox has.
+ * What is tried is in sandbox_args.c, how it runs in sandbox_run.c.
  */
 #include "proc/sandbox.h"
 

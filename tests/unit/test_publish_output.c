@@ -310,7 +310,7 @@ static void what_is_no_file_is_refused(void **state)
 	is_refused(w, FAULT_BAD_OUTPUT, "'fifo': neither");
 	assert_int_equal(unlinkat(w->project.fd, "dist/fifo", 0), 0);
 
-	/* What is left out is not looked at, so that it is the link which is found, in any order. */
+	/* What is left out is not looked at: it is the link that is found, in any order. */
 	assert_int_equal(mkfifoat(w->project.fd, "dist/.fifo", 0644), 0);
 	tree_link(&w->project, ".fifo", "dist/a-link");
 	is_refused(w, FAULT_BAD_OUTPUT, "'a-link': a symbolic link to what is no file");
