@@ -119,16 +119,42 @@ void build_forget_if_over(struct build *b)
 /*
  * At start.  What was under way then is under way no more.
  */
+static const char interrupted_detail[] = "the daemon ended during the build; nothing was changed";
+
+/* Who has seen it begin is waiting for its end. */
+static void tell_interrupted(struct build *b)
+{
+	const char *name = json_string(b->document, "name"), *app_id, *user_id;
+	cJSON *j;
+
+	if (!name || !registry_session_lookup(b->shelf->session_id, &app_id, &user_id,
+					      b->publisher->deps.registry))
+		return;
+	b->params.name = xstrdup(name);
+	b->user_id = xstrdup(user_id);
+	j = cJSON_CreateObject();
+	json_add_string(j, "build_id", b->build_id);
+	json_add_string(j, "name", name);
+	json_add_string(j, "state", build_state_names[BUILD_STATE_INTERRUPTED]);
+	json_add_string(j, "phase", json_string(b->document, "phase"));
+	json_add_string(j, "code", fault_slug(FAULT_BUILD_INTERRUPTED));
+	json_add_string(j, "detail", interrupted_detail);
+	cJSON_AddArrayToObject(j, "log_tail");
+	build_publish_event(b, "web_preview:publish_failed", j);
+}
+
 static void interrupted(struct build *b)
 {
 	cJSON *error = cJSON_CreateObject();
 	struct store_batch *batch;
 	char at[CLOCK_TEXT_SIZE];
 
+	tell_interrupted(b);
+
 	b->state = BUILD_STATE_INTERRUPTED;
 	b->ended_at = clock_realtime();
 	json_add_string(error, "code", fault_slug(FAULT_BUILD_INTERRUPTED));
-	json_add_string(error, "detail", "the daemon ended during the build; nothing was changed");
+	json_add_string(error, "detail", interrupted_detail);
 	json_add_string(error, "phase", json_string(b->document, "phase"));
 	cJSON_ReplaceItemInObject(b->document, "error", error);
 	cJSON_ReplaceItemInObject(b->document, "phase", cJSON_CreateNull());

@@ -82,6 +82,7 @@ void publisher_commit(struct publisher *p, struct store_batch *batch)
 struct removal {
 	int dirfd;
 	char *path;
+	bool was_moved;
 };
 
 static void removal_free(void *arg)
@@ -100,6 +101,9 @@ static int removal_work(void *input)
 	const struct removal *removal = input;
 	int r = 0;
 
+	/* Where it was, it is gone as a whole, also after a loss of power. */
+	if (removal->was_moved && syncfs(removal->dirfd) < 0)
+		return -errno;
 	for (int i = 0; i < REMOVAL_TRIES; i++) {
 		r = remove_tree_at(removal->dirfd, removal->path);
 		if (r >= 0)
@@ -116,14 +120,25 @@ static void on_removed(int result, void *arg)
 		log_warning_errno(result, "what a build left behind stays until the next start");
 }
 
-void publisher_remove(struct publisher *p, const char *path)
+static void start_removal(struct publisher *p, const char *path, bool was_moved)
 {
 	struct removal *r = xcalloc(1, sizeof(*r));
 
 	r->dirfd = fcntl(p->state_fd, F_DUPFD_CLOEXEC, 0);
 	r->path = xstrdup(path);
+	r->was_moved = was_moved;
 	if (r->dirfd < 0 || !job_start(p->work, removal_work, r, removal_free, on_removed, NULL))
 		removal_free(r); /* the next start removes it */
+}
+
+void publisher_remove(struct publisher *p, const char *path)
+{
+	start_removal(p, path, false);
+}
+
+void publisher_remove_moved(struct publisher *p, const char *path)
+{
+	start_removal(p, path, true);
 }
 
 /*
@@ -182,6 +197,9 @@ static int open_places(struct publisher *p, struct fault *reterr)
 	}
 	if (r >= 0)
 		r = modules_new(p->state_fd, p->deps.state_dir, &p->modules);
+	/* A page is durable when the places above it are, too. */
+	if (r >= 0 && fsync(p->state_fd) < 0)
+		r = -errno;
 	if (r < 0)
 		return fault_set(reterr, FAULT_STORE_UNAVAILABLE,
 				 "the places for what is published, in %s, cannot be used: %s",
@@ -252,16 +270,43 @@ static void sweep_places(struct publisher *p)
 	closedir(d);
 }
 
+static bool session_lives(const struct publisher *p, const char *session_id)
+{
+	const char *app_id, *user_id;
+
+	return registry_session_lookup(session_id, &app_id, &user_id, p->deps.registry);
+}
+
+/* Its session has. */
+static void shelf_end(struct shelf *shelf)
+{
+	const usec_t now = clock_realtime();
+
+	for (struct page *page = shelf->pages; page; page = page->next) {
+		if (page->ended_at > 0)
+			continue;
+		page->ended_at = now;
+		page_save(page);
+	}
+	builds_forget(shelf);
+}
+
 static int load(struct publisher *p, struct fault *reterr)
 {
+	struct shelf *shelf, *tmp;
 	int r = store_load(p->deps.store, RECORD_KIND_PUBLISHED, on_published, p, reterr);
 
 	if (r >= 0)
 		r = store_load(p->deps.store, RECORD_KIND_BUILD, on_build, p, reterr);
 	if (r < 0)
 		return r;
-	for (struct shelf *shelf = p->shelves; shelf; shelf = shelf->hh.next)
+	HASH_ITER(hh, p->shelves, shelf, tmp)
+	{
 		builds_sort(shelf);
+		/* The daemon was killed when the session had ended, and this had not yet. */
+		if (!session_lives(p, shelf->session_id))
+			shelf_end(shelf);
+	}
 	if (!p->has_left_out)
 		sweep_places(p);
 	tell_registry(p);
@@ -271,13 +316,6 @@ static int load(struct publisher *p, struct fault *reterr)
 /*
  * The end of what was kept for a while.
  */
-static bool session_lives(const struct publisher *p, const char *session_id)
-{
-	const char *app_id, *user_id;
-
-	return registry_session_lookup(session_id, &app_id, &user_id, p->deps.registry);
-}
-
 static bool is_over(const struct page *page, usec_t now)
 {
 	const struct publisher *p = page->shelf->publisher;
@@ -433,17 +471,10 @@ void publisher_listens(struct publisher *p, uint16_t port)
 
 void publisher_session_ended(const char *session_id, void *publisher)
 {
-	struct publisher *p = publisher;
-	struct shelf *shelf = shelf_find(p, session_id);
-	usec_t now = clock_realtime();
+	struct shelf *shelf = shelf_find(publisher, session_id);
 
-	if (!shelf)
-		return;
-	for (struct page *page = shelf->pages; page; page = page->next) {
-		page->ended_at = now;
-		page_save(page);
-	}
-	builds_forget(shelf);
+	if (shelf)
+		shelf_end(shelf);
 }
 
 cJSON *publisher_health(struct publisher *p)

@@ -125,6 +125,8 @@ void publisher_commit(struct publisher *p, struct store_batch *batch_consume);
 
 /* Removes a tree beneath the state directory in a helper thread; who waits is nobody. */
 void publisher_remove(struct publisher *p, const char *path);
+/* The same of one that was moved away from where it would be found. */
+void publisher_remove_moved(struct publisher *p, const char *path);
 
 /*
  * pages.c

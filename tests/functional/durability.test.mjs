@@ -3,13 +3,15 @@
 // What was answered is there: after kill -9 between any two steps, on a full disk, with a store that
 // is damaged.
 import assert from "node:assert/strict";
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
 import test from "node:test";
 
-import { Daemon, base, blind, defer, is_root, start, temp_dir, until } from "./harness.mjs";
+import { fill, small_disk } from "./disks.mjs";
 import * as events from "./events.mjs";
+import { Daemon, base, blind, is_root, start, temp_dir, until } from "./harness.mjs";
+import { publish, write_files } from "./publishing.mjs";
 
 test("kill -9 between any two steps: all that was answered is there, with its label", async (t) => {
 	const d = await start(t);
@@ -145,30 +147,6 @@ test("a second daemon on the same state is refused", async (t) => {
 	assert.equal((await d.admin.attach("s1", blind())).status, 201, "the first goes on");
 });
 
-// A file system of its own, small; null where it cannot be had.
-function small_disk(t, size) {
-	const dir = temp_dir(t);
-	const { status } = spawnSync("mount", ["-t", "tmpfs", "-o", `size=${size}`, "tmpfs", dir], { stdio: "ignore" });
-	if (status !== 0) return null;
-	defer(t, () => execFileSync("umount", ["-l", dir]));
-	return dir;
-}
-
-function fill(file) {
-	const fd = fs.openSync(file, "w");
-	try {
-		for (const size of [65536, 4096]) {
-			try {
-				for (;;) fs.writeSync(fd, Buffer.alloc(size));
-			} catch (e) {
-				if (e.code !== "ENOSPC") throw e;
-			}
-		}
-	} finally {
-		fs.closeSync(fd);
-	}
-}
-
 test("a full disk: 503 store_unavailable, nothing half done, and well again when there is space", async (t) => {
 	const disk = small_disk(t, "2m");
 	if (!disk) return t.skip("cannot mount a tmpfs here");
@@ -289,4 +267,40 @@ test("a read-only database is refused", async (t) => {
 	execFileSync("mount", ["-o", "remount,rw", disk]);
 	await d.start();
 	assert.deepEqual(await d.admin.names("s1"), ["default"]);
+});
+
+// What a kill at an unlucky instant leaves in the database, done to one that is at rest.
+const change = (d, sql) => execFileSync("python3", ["-c", "import sqlite3,sys; c=sqlite3.connect(sys.argv[1]); print(c.execute(sys.argv[2]).fetchall()); c.commit()", database(d), sql], { encoding: "utf8" }).trim();
+
+async function with_a_page(t) {
+	const d = await start(t);
+	const { state, build_id } = await publish(d, "s1", { workdir: write_files(temp_dir(t), { "index.html": "<h1>1</h1>" }) });
+	assert.equal(state, "succeeded");
+	await d.stop();
+	return { d, build_id };
+}
+
+test("killed between a session's end and that of its builds and pages: they end at the next start", async (t) => {
+	const { d } = await with_a_page(t);
+	change(d, "delete from attachment");
+	change(d, "update session set ended_at = created_at + 1");
+	await d.start();
+	assert.equal((await d.admin.get(base("s1"))).status, 404);
+	await d.admin.put(base("s1"), {});
+	assert.deepEqual((await d.admin.get(`${base("s1")}/builds`)).json.builds, [], "its builds are gone");
+	await d.stop();
+	assert.equal(change(d, "select count(*) from build"), "[(0,)]");
+	assert.equal(change(d, "select count(*) from published where ended_at = 0"), "[(0,)]", "its page is kept for a while, not for good");
+});
+
+test("killed during a build: who waits for its end is told, and told why", async (t) => {
+	const { d, build_id } = await with_a_page(t);
+	change(d, `update build set state = 'running', document = json_set(document, '$.state', 'running', '$.phase', 'build')`);
+	await d.start();
+	const { joined } = await events.join(d, "s1");
+	const since = `${joined.latest_seq - 1}`;
+	const stream = await events.join(d, "s1", { since, epoch: joined.epoch });
+	const { payload } = await stream.event("web_preview:publish_failed");
+	assert.deepEqual([payload.build_id, payload.name, payload.state, payload.phase, payload.code], [build_id, "published", "interrupted", "build", "build_interrupted"]);
+	assert.equal((await d.admin.get(`${base("s1")}/builds/${build_id}`)).json.state, "interrupted");
 });

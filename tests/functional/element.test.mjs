@@ -317,6 +317,20 @@ test("a build is told from its first line to its end, and its log is bounded", a
 	assert.deepEqual(model.names(null), [], "what is published is attached, too, and has its tab by that");
 });
 
+test("a build whose end nobody here has seen ends when the daemon is asked again", async () => {
+	const { Model } = await module_of("model.js");
+	const model = new Model();
+	const found = (state, more) => model.build_found({ build_id: "b1", name: "published", state, ...more });
+	model.apply(event("publish_started", { build_id: "b1", name: "published" }));
+	assert.equal(found("running", { phase: "build" }), false);
+	assert.equal(model.builds.get("published").state, "running");
+	found("interrupted", { phase: null, error: { code: "build_interrupted", detail: "the daemon ended" } });
+	assert.deepEqual([model.builds.get("published").state, model.builds.get("published").code, model.builds.get("published").detail], ["failed", "build_interrupted", "the daemon ended"]);
+	model.apply(event("publish_started", { build_id: "b1", name: "published" }));
+	found("succeeded", { release_id: "r1", url: "/x/", error: null });
+	assert.deepEqual([model.builds.get("published").state, model.builds.get("published").release], ["finished", "r1"]);
+});
+
 test("what keeps a browser from showing a page is told apart", async () => {
 	const { obstacle, span, countdown, bytes, attach_command } = await module_of("texts.js");
 	const code = (url, from, { warnings = [], permission = null } = {}) => obstacle({ url, warnings }, new URL(from), permission)?.code ?? null;

@@ -108,9 +108,12 @@ export class Model {
 		return true;
 	}
 
-	// What GET of the builds answered, for those whose beginning nobody here has seen.
+	// What GET of the builds answered, for those whose beginning, or end, nobody here has seen.
 	build_found(b) {
-		if (!["queued", "running"].includes(b.state) || this.builds.get(b.name)?.id === b.build_id) return false;
+		const build = this.builds.get(b.name);
+		const runs = ["queued", "running"].includes(b.state);
+		if (build?.id === b.build_id && build.state === "running" && !runs) this.#build(b.state === "succeeded" ? "finished" : "failed", { ...b.error, ...b });
+		if (!runs || build?.id === b.build_id) return false;
 		this.builds.set(b.name, { id: b.build_id, name: b.name, state: "running", phase: b.phase, position: b.position, lines: [] });
 		return true;
 	}
