@@ -5,6 +5,7 @@
  */
 #include "base/files.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -19,12 +20,34 @@
 
 #define READ_FIRST 4096 /* bytes, then twice as many */
 
+/* NAME.CHANCE.tmp, of write_file_at() */
+#define TEMPORARY_CHANCE 16
+#define TEMPORARY_SUFFIX ".tmp"
+
+/* The directory that holds `name`: what was made, renamed or removed there lasts when that is on
+ * disk. */
+static int sync_parent(int dirfd, const char *name)
+{
+	const char *slash = strrchr(name, '/');
+	scoped(freep) char *parent =
+		slash ? xstrndup(name, slash == name ? 1 : (size_t)(slash - name)) : xstrdup(".");
+	scoped(closep) int fd = openat(dirfd, parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || fsync(fd) < 0)
+		return -errno;
+	return 0;
+}
+
 static int make_directory(const char *path, mode_t mode)
 {
 	struct stat st;
 
-	if (mkdir(path, mode) == 0)
-		return 0;
+	if (mkdir(path, mode) == 0) {
+		const int r = sync_parent(AT_FDCWD, path);
+
+		/* One may be allowed to make names where one can't look. */
+		return r == -EACCES ? 0 : r;
+	}
 	if (errno != EEXIST)
 		return -errno;
 
@@ -155,28 +178,15 @@ static int fill_file(int fd, const void *data, size_t len, mode_t mode)
 	return 0;
 }
 
-/* The directory that holds `name`: a rename lasts when that is on disk. */
-static int sync_parent(int dirfd, const char *name)
-{
-	const char *slash = strrchr(name, '/');
-	scoped(freep) char *parent =
-		slash ? xstrndup(name, slash == name ? 1 : (size_t)(slash - name)) : xstrdup(".");
-	scoped(closep) int fd = openat(dirfd, parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0 || fsync(fd) < 0)
-		return -errno;
-	return 0;
-}
-
 int write_file_at(int dirfd, const char *name, const void *data, size_t len, mode_t mode)
 {
-	char suffix[17];
+	char chance[TEMPORARY_CHANCE + 1];
 	scoped(freep) char *temporary = NULL;
 	scoped(closep) int fd = -1;
 	int r;
 
-	random_hex(suffix, (sizeof(suffix) - 1) / 2);
-	temporary = xasprintf("%s.%s.tmp", name, suffix);
+	random_hex(chance, TEMPORARY_CHANCE / 2);
+	temporary = xasprintf("%s.%s" TEMPORARY_SUFFIX, name, chance);
 	fd = openat(dirfd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
@@ -189,4 +199,33 @@ int write_file_at(int dirfd, const char *name, const void *data, size_t len, mod
 		return r;
 	}
 	return sync_parent(dirfd, name);
+}
+
+static bool is_temporary(const char *name)
+{
+	const size_t end = 1 + TEMPORARY_CHANCE + sizeof(TEMPORARY_SUFFIX) - 1;
+	const size_t len = strlen(name);
+	const char *chance = name + len - end + 1;
+
+	return len > end && chance[-1] == '.' &&
+	       strspn(chance, "0123456789abcdef") == TEMPORARY_CHANCE &&
+	       strcmp(chance + TEMPORARY_CHANCE, TEMPORARY_SUFFIX) == 0;
+}
+
+int remove_temporaries_at(int dirfd)
+{
+	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *e;
+
+	if (!d) {
+		r = -errno;
+		closep(&fd);
+		return r;
+	}
+	while ((e = readdir(d)))
+		if (is_temporary(e->d_name) && unlinkat(dirfd, e->d_name, 0) < 0 && r == 0)
+			r = -errno;
+	closedir(d);
+	return r;
 }

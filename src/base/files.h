@@ -9,7 +9,8 @@
 
 /* All descriptors are close-on-exec at birth.  Failures are negative errnos. */
 
-/* Makes the directory and its parents (with `mode`, parents 0755) where they are missing. */
+/* Makes the directory and its parents (with `mode`, parents 0755) where they are missing, durably.
+ */
 int mkdir_parents(const char *path, mode_t mode) must_use;
 
 /* Opens a directory as a place to resolve beneath. */
@@ -39,3 +40,6 @@ int read_file_at(int dirfd, const char *path, size_t max, char **ret, size_t *re
  * directory.
  */
 int write_file_at(int dirfd, const char *name, const void *data, size_t len, mode_t mode) must_use;
+
+/* Removes the temporary files that an end in the middle of that has left in the directory. */
+int remove_temporaries_at(int dirfd) must_use;

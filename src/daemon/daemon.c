@@ -120,6 +120,9 @@ static int state_open(struct daemon *d, struct fault *reterr)
 	if (flock(d->lockfd, LOCK_EX | LOCK_NB) < 0)
 		return fault_set(reterr, FAULT_STORE_UNAVAILABLE,
 				 "another previewd uses the state directory %s", d->state_dir);
+	r = remove_temporaries_at(d->state_dirfd);
+	if (r < 0)
+		log_warning_errno(r, "what an earlier end left in the state directory stays");
 	return 0;
 }
 

@@ -127,6 +127,12 @@ static void files_are_put_in_place_whole(void **state)
 	assert_int_equal(n_entries(dir), 2);
 	assert_int_equal(write_file_at(dir, "none/f", "x", 1, 0600), -ENOENT);
 	assert_int_equal(write_file_at(dir, "d/f", "x", 1, 0600), 0);
+	/* One that was killed in the middle left such; what only looks similar is somebody's. */
+	close(openat(dir, "f.0123456789abcdef.tmp", O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+	close(openat(dir, "f.0123456789abcde.tmp", O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+	assert_int_equal(remove_temporaries_at(dir), 0);
+	assert_int_equal(n_entries(dir), 3);
+	assert_int_equal(unlinkat(dir, "f.0123456789abcde.tmp", 0), 0);
 	assert_int_equal(open_directory("/dev/null"), -ENOTDIR);
 	assert_int_equal(mkdir_parents("/dev/null/x", 0700), -ENOTDIR);
 
