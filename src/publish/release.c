@@ -367,12 +367,19 @@ int release_activate(int place_fd, const char *id, const char *expected)
  */
 static int remove_release(int place_fd, const char *id)
 {
+	scoped(closep) int releases = open_dir_at(place_fd, RELEASES);
 	char from[64], to[64];
 
+	if (releases < 0)
+		return releases;
 	snprintf(from, sizeof(from), RELEASES "/%s", id);
 	snprintf(to, sizeof(to), RELEASES "/" OLD "%s", id);
 	step("rename old");
 	if (renameat(place_fd, from, place_fd, to) < 0)
+		return -errno;
+	/* Without its name before without its files, also after a loss of power. */
+	step("sync releases");
+	if (fsync(releases) < 0)
 		return -errno;
 	step("remove old");
 	return remove_tree_at(place_fd, to);

@@ -135,6 +135,10 @@ int settle_work(void *input)
 		r = measure_tree(to, &s->bytes);
 	if (r < 0)
 		return r;
+	/* What has a size is whole, also after a loss of power.  There are tens of thousands of
+	 * files, and not one of them was synced: all at once is by far the quickest. */
+	if (syncfs(to) < 0)
+		return -errno;
 	len = snprintf(size, sizeof(size), "%llu", (unsigned long long)s->bytes);
 	return write_file_at(to, "size", size, (size_t)len, 0600);
 }

@@ -12,7 +12,7 @@
 
 static void remove_gone(const char *relative, void *arg)
 {
-	publisher_remove(arg, relative);
+	publisher_remove_moved(arg, relative);
 }
 
 void steps_trim_store(struct publisher *p)

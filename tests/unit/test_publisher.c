@@ -131,6 +131,35 @@ static void those_used_the_longest_ago_go_but_never_what_is_in_use(void **state)
 	modules_free(m);
 }
 
+/* In the place of libc's: looks what is said of the packages when they are not on disk yet. */
+static unsigned n_synced;
+
+int syncfs(int fd)
+{
+	n_synced++;
+	assert_int_equal(faccessat(fd, "node_modules/p/index.js", F_OK, 0), 0);
+	assert_int_equal(faccessat(fd, "size", F_OK, 0), -1);
+	return 0;
+}
+
+static void packages_are_said_to_be_whole_when_they_are_on_disk(void **state)
+{
+	struct place *p = *state;
+	struct settle *s = settle_new(p->fd, "builds/w");
+
+	assert_int_equal(make_directory_at(p->fd, "builds/w"), 0);
+	assert_int_equal(make_directory_at(p->fd, "builds/w/install"), 0);
+	assert_int_equal(make_directory_at(p->fd, "builds/w/install/node_modules"), 0);
+	assert_int_equal(make_directory_at(p->fd, "builds/w/install/node_modules/p"), 0);
+	assert_int_equal(
+		write_file_at(p->fd, "builds/w/install/node_modules/p/index.js", "1", 1, 0600), 0);
+	n_synced = 0;
+	assert_int_equal(settle_work(s), 0);
+	assert_int_equal(n_synced, 1);
+	assert_int_equal(faccessat(p->fd, "builds/w/install/size", F_OK, 0), 0);
+	settle_free(s);
+}
+
 /*
  * Whose files
  */
@@ -279,6 +308,7 @@ int main(void)
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		test(packages_are_found_by_their_user_and_key_also_after_a_restart),
+		test(packages_are_said_to_be_whole_when_they_are_on_disk),
 		test(those_used_the_longest_ago_go_but_never_what_is_in_use),
 		test(rights_are_those_of_who_named_the_directory),
 		test(packages_in_the_directory_of_another_uid_are_copied_and_not_bound),
