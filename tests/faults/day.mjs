@@ -21,7 +21,8 @@ const names = ["a", "b", "c", "d", "e", "f"];
 // What the daemon may say instead of doing it; then nothing of it is done.
 const refusals = new Set(["session_limit", "user_limit", "store_unavailable", "draining", "too_many_requests", "session_ending"]);
 
-const page = (n) => ({ "index.html": `<!doctype html><h1>${n}</h1>`, "other.txt": `<h1>${n}</h1>` });
+// Small, of many sectors, and the same in each release.
+const page = (n) => ({ "index.html": `<!doctype html><h1>${n}</h1>`, "other.txt": `<h1>${n}</h1>`, "much.txt": `${n}\n`.repeat(3000), "same.txt": "same\n".repeat(3000) });
 
 export class Day {
 	constructor(daemon, dir, random) {
@@ -35,6 +36,11 @@ export class Day {
 		this.complaints = [];
 		this.answers = { done: 0, refused: 0, none: 0 };
 		this.builds = 0;
+		// How far the record of what the daemon does to its files has come, where there is one.
+		this.position = () => 0;
+		this.opened = {}; // sessions, each with the position of its answer
+		this.passed = []; // sessions that were ended: {session, from, to}
+		this.heard = []; // {position, session: its last number}
 	}
 
 	complain(text) {
@@ -46,7 +52,18 @@ export class Day {
 		for (const [s, user_id] of Object.entries(sessions)) {
 			const answer = await this.d.admin.put(base(s), { user_id });
 			assert.ok(answer.status < 300, answer.text);
+			this.opened[s] ??= this.position();
 		}
+	}
+
+	// A session that comes and goes, with what it had.
+	async pass_through(session) {
+		await this.d.admin.put(base(session), { user_id: "eve" });
+		await this.d.admin.attach(session, blind({ name: "a", port: 4999 }));
+		const from = this.position();
+		const answer = await this.d.admin.del(base(session));
+		assert.equal(answer.status, 200, answer.text);
+		this.passed.push({ session, from, to: this.position() });
 	}
 
 	async watch() {
@@ -77,7 +94,7 @@ export class Day {
 
 	thing(session, name) {
 		const key = `${session}/${name}`;
-		if (!this.things.has(key)) this.things.set(key, { session, name, answered: null, asked: [] });
+		if (!this.things.has(key)) this.things.set(key, { session, name, answered: null, asked: [], history: [] });
 		return this.things.get(key);
 	}
 
@@ -85,15 +102,19 @@ export class Day {
 	async #ask(thing, wish, request, outcome) {
 		const began = performance.now();
 		thing.asked.push(wish);
+		const entry = { from: this.position(), wish };
+		thing.history.push(entry);
 		const answer = await request().catch((e) => ({ error: e.code ?? e.message }));
 		this.longest = Math.max(this.longest ?? 0, performance.now() - began);
 		if (!answer.status) {
 			this.answers.none++;
 			return false; // of the connection: what became of it is not known
 		}
+		entry.to = this.position();
+		this.#hear();
 		if (answer.status < 300) {
 			thing.asked = [];
-			thing.answered = outcome(answer);
+			thing.answered = entry.outcome = outcome(answer);
 			this.answers.done++;
 			return true;
 		}
@@ -101,6 +122,42 @@ export class Day {
 		thing.asked.pop();
 		if (!refusals.has(answer.json?.code) && !this.tolerates?.(answer)) this.complain(`${thing.session}/${thing.name}: ${answer.status} ${answer.text.slice(0, 400)}`);
 		return true;
+	}
+
+	#hear() {
+		const position = this.position();
+		for (const { session, frames } of this.streams ?? []) {
+			const seq = frames.at(-1)?.payload?.preview_seq;
+			if (seq) this.heard.push({ position, session, seq });
+		}
+	}
+
+	get answered_at() {
+		return [...this.things.values()].flatMap((thing) => thing.history.map((entry) => entry.to)).filter((to) => to !== undefined);
+	}
+
+	// The day as its clients knew it at a position of the record, to be gone on with at another daemon.
+	as_it_was(position, daemon, dir) {
+		const day = new Day(daemon, dir, this.random);
+		for (const { session, name, history } of this.things.values()) {
+			const thing = day.thing(session, name);
+			for (const { from, to, wish, outcome } of history) {
+				if (from > position) break;
+				if (to === undefined || to > position) thing.asked.push(wish);
+				else if (outcome !== undefined) Object.assign(thing, { answered: outcome, asked: [] });
+			}
+		}
+		for (const { position: then, session, seq } of this.heard) if (then <= position) day.highest[session] = Math.max(day.highest[session], seq);
+		day.builds = this.builds;
+		day.before = this;
+		return day;
+	}
+
+	// Sessions that were made are there, those that ended are not.
+	async check_sessions(position) {
+		const is_there = async (session) => (await this.d.admin.get(base(session))).status === 200;
+		for (const [session, then] of Object.entries(this.before.opened)) if (then <= position && !(await is_there(session))) this.complain(`the session ${session} is gone`);
+		for (const { session, to } of this.before.passed) if (to <= position && (await is_there(session))) this.complain(`the session ${session} had ended, and is back`);
 	}
 
 	attach(thing, more = {}) {
@@ -196,13 +253,13 @@ export class Day {
 		return new Promise((resolve) => setTimeout(resolve, 1 + this.random() * msec));
 	}
 
-	start() {
+	start({ tasks = true } = {}) {
 		this.running = true;
 		const agents = this.sessions.flatMap((s) => names.map((n) => this.#agent(this.thing(s, n))));
 		this.clients = [
 			...agents,
 			this.#publisher(this.thing("s0", "published")),
-			this.#tasks("s1"),
+			...(tasks ? [this.#tasks("s1")] : []),
 			this.#viewer("s2"),
 			this.#viewer("s3"),
 			this.#canvas("s3"),
@@ -223,10 +280,12 @@ export class Day {
 
 	async #shown(thing, now) {
 		const { status, text } = await this.d.anonymous.get(now.url);
-		const other = await this.d.anonymous.get(`${now.url}other.txt`);
 		const n = /<h1>(\d+)<\/h1>/.exec(text)?.[1];
 		if (status !== 200 || !n) return this.complain(`${thing.session}/${thing.name}: the page is ${status}`);
-		if (other.text !== `<h1>${n}</h1>`) this.complain(`${thing.session}/${thing.name}: pages of two releases`);
+		for (const [name, content] of Object.entries(page(n))) {
+			const file = await this.d.anonymous.get(now.url + name);
+			if (file.text !== content) this.complain(`${thing.session}/${thing.name}: ${name} is not that of release ${n}: ${file.status}, ${file.text.length} bytes`);
+		}
 		return Number(n);
 	}
 
@@ -246,6 +305,20 @@ export class Day {
 			}
 		}
 		for (const [user, n] of Object.entries(of_user)) if (n > PER_USER) this.complain(`${user} has ${n} previews`);
+	}
+
+	// Each release that is listed is one to go back to; the newest is the last.
+	async check_releases(thing) {
+		const target = `${base(thing.session)}/releases`;
+		const { json } = await this.d.admin.get(`${target}?name=${thing.name}`);
+		for (const { id } of json.releases.reverse()) {
+			const { status, text } = await this.d.admin.post(`${target}/${id}/activate`, {});
+			// Each of these prunes, and one that came back may be the sixth.
+			if (status === 404) continue;
+			if (status !== 200) this.complain(`release ${id}: ${text}`);
+			const now = (await this.d.admin.list(thing.session)).find((p) => p.name === thing.name);
+			thing.answered = { n: await this.#shown(thing, now) };
+		}
 	}
 
 	async #check_one(thing, now) {

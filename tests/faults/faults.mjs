@@ -5,10 +5,14 @@
 //
 //	FAULTS_SEED=N	the same day again (as near as the machine lets it)
 //	FAULTS=TEXT	only the rows with that in their names
+//	FAULTS_CUTS=N	so many losses of power a row
+//	FAULTS_KEEP=1	what the disks held whose daemon complained isn't removed
 import { World } from "./world.mjs";
-import { rows } from "./rows.mjs";
+import { rows as power_rows } from "./power.mjs";
+import { rows as other_rows } from "./rows.mjs";
 
 if (!process.env.FAULTS_SHIM) throw new Error("FAULTS_SHIM says where the built shim is: run `make check-faults`");
+const rows = [...other_rows, ...power_rows];
 const seed = Number(process.env.FAULTS_SEED ?? Math.floor(Math.random() * 2 ** 31));
 const wanted = rows.filter((row) => row.name.includes(process.env.FAULTS ?? ""));
 const AT_ONCE = 2; // they wait for disks and timers most of the time

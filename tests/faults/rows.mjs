@@ -2,11 +2,11 @@
 //
 // The faults: each row does something to a daemon in the middle of its day, and says how often.  What
 // is looked at during and after it is the same for all (Day.check, World.end); a row adds what is its own.
-import { execFileSync, spawnSync } from "node:child_process";
 import fs from "node:fs";
 import net from "node:net";
 import path from "node:path";
 
+import { fill, small_disk } from "../functional/disks.mjs";
 import * as events from "../functional/events.mjs";
 import { base, blind, until, within } from "../functional/harness.mjs";
 import { is_alive, parent_of } from "../functional/processes.mjs";
@@ -83,30 +83,6 @@ async function failing_store(w, how, { then_kill = false, rounds = 3 } = {}) {
 	}
 	w.day.start();
 	await w.day.until_done(30);
-}
-
-function small_disk(w, size) {
-	const dir = path.join(w.dir, "disk");
-	fs.mkdirSync(dir);
-	const { status } = spawnSync("mount", ["-t", "tmpfs", "-o", `size=${size}`, "tmpfs", dir], { stdio: "ignore" });
-	if (status !== 0) return null;
-	w.after(() => execFileSync("umount", ["-l", dir]));
-	return dir;
-}
-
-function fill(file) {
-	const fd = fs.openSync(file, "w");
-	try {
-		for (const size of [65536, 4096]) {
-			try {
-				for (;;) fs.writeSync(fd, Buffer.alloc(size));
-			} catch (e) {
-				if (e.code !== "ENOSPC") throw e;
-			}
-		}
-	} finally {
-		fs.closeSync(fd);
-	}
 }
 
 // A server that is probed, by what it does with who has connected.
@@ -211,12 +187,12 @@ export const rows = [
 	{
 		name: "the disk is full, for a while",
 		setup(w) {
-			const disk = small_disk(w, "4m");
-			return disk ? { state: path.join(disk, "state") } : "no tmpfs can be mounted here";
+			w.disk = small_disk(w, "4m");
+			return w.disk ? { state: path.join(w.disk, "state") } : "no tmpfs can be mounted here";
 		},
 		async run(w) {
 			for (; w.tried < 3; w.tried++) {
-				const filler = path.join(w.dir, "disk", "filler");
+				const filler = path.join(w.disk, "filler");
 				w.day.start();
 				await w.day.until_done(20);
 				fill(filler);

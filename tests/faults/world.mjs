@@ -85,6 +85,7 @@ export class World {
 		this.after(() => this.control.close());
 		this.state = state ?? path.join(this.dir, "state");
 		const env = { LD_PRELOAD: process.env.FAULTS_SHIM, FAULTS_CONTROL: this.control.file, FAULTS_STATE: this.state };
+		if (this.row.records) Object.assign(env, this.#record(env));
 		this.d = new Daemon(this, {
 			state: this.state,
 			file,
@@ -95,9 +96,21 @@ export class World {
 		await this.d.start();
 		this.at_start = descriptors(this.d.child.pid, this.state);
 		this.day = new Day(this.d, this.dir, this.random);
+		if (this.row.records) this.day.position = () => this.position();
 		await this.day.open();
 		await this.day.watch();
 		return this;
+	}
+
+	// What it does to its files is written down (record.c).
+	#record({ LD_PRELOAD }) {
+		this.record = path.join(this.dir, "record");
+		fs.mkdirSync(this.record);
+		return { LD_PRELOAD: `${process.env.FAULTS_RECORDER}:${LD_PRELOAD}`, FAULTS_RECORD: this.record };
+	}
+
+	position() {
+		return Number(fs.readFileSync(path.join(this.record, "count")).readBigInt64LE());
 	}
 
 	complain(text) {
@@ -182,14 +195,19 @@ export class World {
 		await until(() => processes_about(this.d.dir).length + processes_about(this.dir).length === 0, "no process is left", 10_000).catch(() => {
 			this.complain(`processes left over: ${[...processes_about(this.d.dir), ...processes_about(this.dir)].join("; ")}`);
 		});
-		const left = files_below(this.state).filter((name) => !may_stay.some((re) => re.test(name)));
-		this.expect(left.length === 0, `files left over: ${left.slice(0, 8).join(" ")}`);
-		for (const page of fs.readdirSync(path.join(this.state, "published"))) {
-			const n = fs.readdirSync(path.join(this.state, "published", page, "releases")).length;
-			this.expect(n <= RELEASES + 1, `${n} releases of ${page}`);
-		}
+		this.check_files(this.state, (text) => this.complain(text));
 		const said = this.d.log.filter((line) => /Sanitizer|runtime error:|Assertion/.test(line));
 		this.expect(said.length === 0, said.join("\n"));
+	}
+
+	// Of a daemon that ended in peace, with no session left.
+	check_files(state, complain) {
+		const left = files_below(state).filter((name) => !may_stay.some((re) => re.test(name)));
+		if (left.length > 0) complain(`files left over: ${left.slice(0, 8).join(" ")}`);
+		for (const page of fs.readdirSync(path.join(state, "published"))) {
+			const n = fs.readdirSync(path.join(state, "published", page, "releases")).length;
+			if (n > RELEASES + 1) complain(`${n} releases of ${page}`);
+		}
 	}
 
 	async clean_up() {
