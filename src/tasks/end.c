@@ -13,6 +13,10 @@
 
 LOG_AREA("tasks");
 
+/* So long who detaches waits for a runtime that is told to end a task: for a first try and a bit.
+ * The further ones (call.c) are nobody's to wait for. */
+#define CALL_PATIENCE (5 * USEC_PER_SEC)
+
 struct tasks_ending {
 	struct tasks *tasks; /* NULL when they are gone */
 	tasks_ended_fn *done;
@@ -79,8 +83,11 @@ void endings_forget(struct tasks *tasks)
 
 void ending_wait_for(struct tasks_ending *e, struct task *t)
 {
-	struct waiter *w = xcalloc(1, sizeof(*w));
+	struct waiter *w;
 
+	if (t->is_overdue)
+		return;
+	w = xcalloc(1, sizeof(*w));
 	w->ending = e;
 	w->task = t;
 	DL_APPEND(t->waiters, w);
@@ -152,11 +159,25 @@ static void on_called(bool ok, void *arg)
 	if (!ok)
 		metric_inc(METRIC_TASK_CALLS_FAILED);
 	t->call = NULL;
+	t->patience = timer_free(t->patience);
 	task_has_ended(t);
+}
+
+static void on_overdue(void *arg)
+{
+	struct task *t = arg;
+
+	log_warning("session '%s': task '%s': its runtime takes long to end it, nobody waits for "
+		    "it any longer",
+		    t->session_id, t->task_id);
+	t->is_overdue = true;
+	task_tell_waiters(t);
 }
 
 static void call(struct task *t)
 {
+	t->patience = timer_new(t->tasks->deps.loop, on_overdue, t);
+	timer_set(t->patience, CALL_PATIENCE);
 	t->call = task_call_start(t->tasks, t->session_id, t->task_id, t->end_reason, on_called, t);
 }
 

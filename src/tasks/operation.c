@@ -417,9 +417,14 @@ static void on_deleted(const cJSON *left, void *arg)
 {
 	struct tasks_op *op = arg;
 	struct task *t = task_find(op->tasks, op->session_id, op->task_id);
+	const bool is_over = !t || !task_is_live(t);
 
 	op->value = cJSON_CreateObject();
-	cJSON_AddBoolToObject(op->value, "ended", true);
+	cJSON_AddBoolToObject(op->value, "ended", is_over);
+	if (!is_over)
+		json_add_string(op->value, "hint",
+				"its runtime has not yet said that it ended the task; previewd "
+				"goes on telling it to");
 	cJSON_AddItemToObject(op->value, "left",
 			      left ? cJSON_Duplicate(left, true) : cJSON_CreateArray());
 	if (t)

@@ -139,6 +139,7 @@ struct task *task_free(struct task *t)
 	child_free(t->child);
 	proc_kill_free(t->kill);
 	task_call_free(t->call);
+	timer_free(t->patience);
 	pidref_done(&t->root);
 	pidref_done(&t->reaper);
 	json_free(t->left);

@@ -9,7 +9,7 @@ import http from "node:http";
 import path from "node:path";
 import test from "node:test";
 
-import { Child, base, defer, fixtures, free_port, have, is_root, run, start, temp_dir, until, within } from "./harness.mjs";
+import { Child, base, blind, defer, fixtures, free_port, have, is_root, run, start, temp_dir, until, within } from "./harness.mjs";
 import { can_bind, is_alive, parent_of, with_variable } from "./processes.mjs";
 import * as targets from "./targets.mjs";
 
@@ -405,9 +405,27 @@ test("tasks.kill_url that never answers well is given up, and the task is ended 
 	});
 	const d = await start(t, { settings: { "tasks.kill_url": `http://127.0.0.1:${server.port}/` } });
 	await begin(t, d.local, "s1", { task_id: "theirs" });
-	assert.equal((await d.local.del(`${tasks("s1")}/theirs`)).json.ended, true);
+	await d.local.del(`${tasks("s1")}/theirs`);
+	await until(async () => (await d.local.get(`${tasks("s1")}/theirs`)).json.state === "ended", "it is given up", 30_000);
 	assert.equal(n, 4);
 	assert.equal(await d.metric("previewd_task_calls_failed_total"), 1);
+});
+
+test("tasks.kill_url that never answers keeps nobody from detaching, nor from ending the session; it is told again", async (t) => {
+	let n = 0;
+	const server = await targets.http_server(t, () => n++); // and no more
+	const d = await start(t, { settings: { "tasks.kill_url": `http://127.0.0.1:${server.port}/` } });
+	await begin(t, d.local, "s1", { task_id: "theirs" });
+	for (const name of ["unknown", "theirs"]) await d.admin.attach("s1", blind({ name, bash_task_id: name }));
+	const answers = await Promise.all([d.admin.detach("s1", "unknown"), d.admin.detach("s1", "theirs"), d.local.del(`${tasks("s1")}/theirs`)]);
+	// Of each there would be four, one after the other.
+	assert.ok(n < 8, `${n} tries were waited for`);
+	assert.deepEqual(answers.map(({ status }) => status), [200, 200, 200]);
+	assert.deepEqual([answers[2].json.ended, answers[2].json.task.state], [false, "ending"]);
+	assert.deepEqual(await d.admin.list("s1"), []);
+	assert.equal((await d.admin.del(base("s1"))).json.ended, true);
+	await until(() => n >= 4, "they are told again", 30_000);
+	server.closeAllConnections();
 });
 
 test("tasks.kill_command is told by its arguments and its environment, without a shell", async (t) => {
