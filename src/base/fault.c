@@ -9,6 +9,7 @@
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -73,6 +74,51 @@ int fault_set(struct fault *reterr, enum fault_code code, const char *format, ..
 	reterr->code = code;
 	reterr->detail = detail;
 	return -fault_errno(code);
+}
+
+/* What an operator does about it. */
+static const char *remedy_of(int error)
+{
+	switch (error) {
+	case EMFILE:
+		return "previewd has all the files open that it may: try again, or let it have "
+		       "more (LimitNOFILE=, ulimit -n)";
+	case ENFILE:
+		return "all the files are open that may be on this machine: try again, or raise "
+		       "fs.file-max";
+	case ENOMEM:
+	case ENOBUFS:
+		return "no memory is left: try again, or end something";
+	case ENOSPC:
+	case EDQUOT:
+		return "no space is left: free some on the disk of the state directory";
+	case EROFS:
+		return "the file system is read-only";
+	case EIO:
+		return "the disk failed: see the kernel's log";
+	default:
+		return NULL;
+	}
+}
+
+bool errno_is_of_machine(int error)
+{
+	return remedy_of(abs(error)) != NULL;
+}
+
+int fault_set_errno(struct fault *reterr, enum fault_code code, int error, const char *format, ...)
+{
+	const char *remedy = remedy_of(abs(error));
+	scoped(freep) char *what = NULL;
+	va_list args;
+
+	va_start(args, format);
+	what = xvasprintf(format, args);
+	va_end(args);
+	if (!remedy)
+		return fault_set(reterr, code, "%s: %s", what, strerror(abs(error)));
+	return fault_set(reterr, FAULT_MACHINE_FAILED, "%s: %s; %s", what, strerror(abs(error)),
+			 remedy);
 }
 
 int fault_field(struct fault *reterr, const char *field, const char *format, ...)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/cleanup.h"
@@ -50,6 +51,20 @@ void fault_move(struct fault *to, struct fault *from);
  */
 int fault_set(struct fault *reterr, enum fault_code code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/*
+ * Whether an error tells of the machine (no descriptor, memory or space is left, the disk failed)
+ * and not of what was looked at.
+ */
+bool errno_is_of_machine(int error);
+
+/*
+ * The same as fault_set() for what failed with an errno (of either sign), which is put behind the
+ * sentence in words: where that is the machine's, the fault is FAULT_MACHINE_FAILED, and not
+ * `code`, which blames somebody else.
+ */
+int fault_set_errno(struct fault *reterr, enum fault_code code, int error, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
 
 /*
  * Adds a wrong field to a FAULT_INVALID_FIELD (which it makes of an empty fault) and returns

@@ -24,6 +24,7 @@ static const struct {
 	{ FAULT_SESSION_NOT_FOUND,    "Check session_id: leave it empty if the integration fills it in. Nothing was ever attached in that session, or it is another user's." },
 	{ FAULT_TOO_MANY_REQUESTS,    "Wait a few seconds, then try again." },
 	{ FAULT_STORE_UNAVAILABLE,    "Nothing was changed. Try again in a moment; if it goes on, tell the user that previewd cannot write its state." },
+	{ FAULT_MACHINE_FAILED,       "Nothing is wrong with the project, and nothing was changed. Try again in a moment; if it goes on, tell the user what the machine is short of." },
 	{ FAULT_DRAINING,             "previewd is restarting. Try again in a few seconds." },
 	{ FAULT_BUILD_RUNNING,        "Wait for that build to end, then call PreviewPublish again." },
 	{ FAULT_BUILD_QUEUE_FULL,     "Try again in a minute." },

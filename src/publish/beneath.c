@@ -14,6 +14,15 @@
 /* The kernel gives up with EAGAIN where a directory on the way is being moved. */
 #define ATTEMPTS 32
 
+static _Thread_local int failure; /* 0: none */
+
+static int noted(int result)
+{
+	if (result < 0 && errno_is_of_machine(result))
+		failure = result;
+	return result;
+}
+
 static int open_resolved(int dirfd, const char *path, int flags, unsigned long long resolve)
 {
 	struct open_how how = {
@@ -29,7 +38,19 @@ static int open_resolved(int dirfd, const char *path, int flags, unsigned long l
 		if (fd >= 0 || (errno != EAGAIN && errno != EINTR))
 			break;
 	}
-	return fd < 0 ? -errno : (int)fd;
+	return noted(fd < 0 ? -errno : (int)fd);
+}
+
+void beneath_forget_failure(void)
+{
+	failure = 0;
+}
+
+int beneath_tell_failure(int result, const char *what, struct fault *reterr)
+{
+	if (failure == 0 || result == -ECANCELED)
+		return result;
+	return fault_set_errno(reterr, FAULT_INTERNAL, failure, "%s", what);
 }
 
 int beneath_open(int dirfd, const char *path, int flags)
@@ -53,5 +74,5 @@ int beneath_read(int dirfd, const char *path, size_t max, char **ret, size_t *re
 		return -errno;
 	if (!S_ISREG(st.st_mode))
 		return -EINVAL;
-	return read_all(fd, max, ret, ret_len);
+	return noted(read_all(fd, max, ret, ret_len));
 }

@@ -78,7 +78,7 @@ void checking_free(void *arg)
 
 static int internal(struct checking *c, const char *what, int r)
 {
-	return fault_set(&c->fault, FAULT_INTERNAL, "%s: %s", what, strerror(-r));
+	return fault_set_errno(&c->fault, FAULT_INTERNAL, r, "%s", what);
 }
 
 static int previous_release(const struct checking *c, int *ret_fd)

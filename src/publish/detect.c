@@ -503,8 +503,8 @@ static void find_manager(struct detection *d)
 				"publish to the next"));
 }
 
-int project_detect(int dirfd, const struct project_params *params, struct project **ret,
-		   struct fault *reterr)
+static int detect(int dirfd, const struct project_params *params, struct project **ret,
+		  struct fault *reterr)
 {
 	scoped(package_freep) struct package *package = NULL, *top = NULL;
 	scoped(project_freep) struct project *p = xcalloc(1, sizeof(*p));
@@ -539,6 +539,20 @@ int project_detect(int dirfd, const struct project_params *params, struct projec
 		routers_check(dirfd, &p->warnings);
 	*ret = STEAL(p);
 	return 0;
+}
+
+int project_detect(int dirfd, const struct project_params *params, struct project **ret,
+		   struct fault *reterr)
+{
+	scoped(project_freep) struct project *p = NULL;
+	int r;
+
+	beneath_forget_failure();
+	r = detect(dirfd, params, &p, reterr);
+	r = beneath_tell_failure(r, "the project cannot be read", reterr);
+	if (r >= 0)
+		*ret = STEAL(p);
+	return r;
 }
 
 struct project *project_free(struct project *p)

@@ -72,8 +72,8 @@ static int cannot_copy(int r, struct fault *reterr)
 		return fault_set(reterr, FAULT_BUILD_LIMIT,
 				 "the project's directories are nested deeper than %d", DEPTH_MAX);
 	default:
-		return fault_set(reterr, FAULT_NOT_A_PROJECT, "the project cannot be copied: %s",
-				 strerror(-r));
+		return fault_set_errno(reterr, FAULT_NOT_A_PROJECT, r,
+				       "the project cannot be copied");
 	}
 }
 
@@ -188,6 +188,8 @@ static int prepare_install(struct detect *d, int work_fd, int project_fd)
 		size_t len;
 
 		r = beneath_read(project_fd, *path, LOCK_MAX, &content, &len);
+		if (r < 0 && errno_is_of_machine(r))
+			return r;
 		/* pnpm's patches may lie anywhere; these are where it puts them. */
 		if (r < 0 || (strstr(content, "patchedDependencies") &&
 			      !is_directory_at(project_fd, "patches")))

@@ -45,6 +45,7 @@ struct node {
 struct nodes {
 	struct node list[FOUND_MAX];
 	size_t n;
+	int error; /* why one could not be asked */
 };
 
 static void nodes_done(struct nodes *nodes)
@@ -102,7 +103,7 @@ static int start_asking(const char *program, int out, pid_t *ret_pid)
 }
 
 /* What `node --version` says, without the "v"; NULL where it doesn't run. */
-static char *ask_version(const char *prefix)
+static char *ask_version(const char *prefix, int *error)
 {
 	scoped(freep) char *program = xasprintf("%s/bin/node", prefix);
 	scoped(closep) int in = -1;
@@ -111,13 +112,17 @@ static char *ask_version(const char *prefix)
 	pid_t pid;
 	int r;
 
-	if (pipe2(ends, O_CLOEXEC) < 0)
+	if (pipe2(ends, O_CLOEXEC) < 0) {
+		*error = -errno;
 		return NULL;
+	}
 	in = ends[0];
 	r = start_asking(program, ends[1], &pid);
 	close(ends[1]);
-	if (r < 0)
+	if (r < 0) {
+		*error = r;
 		return NULL;
+	}
 	read_line(in, line, sizeof(line));
 	kill(pid, SIGKILL);
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
@@ -200,7 +205,7 @@ static void find_elsewhere(struct nodes *nodes, const char *search)
 static void ask_from(struct nodes *nodes, size_t from)
 {
 	for (size_t i = from; i < nodes->n; i++)
-		nodes->list[i].version = ask_version(nodes->list[i].prefix);
+		nodes->list[i].version = ask_version(nodes->list[i].prefix, &nodes->error);
 }
 
 static bool fits(const struct node *node, const char *range)
@@ -223,6 +228,9 @@ static int none_fits(const struct nodes *nodes, const char *range, struct fault 
 {
 	scoped(strbuf_done) struct strbuf there = strbuf_init(LIST_MAX);
 
+	if (errno_is_of_machine(nodes->error))
+		return fault_set_errno(reterr, FAULT_NODE_UNAVAILABLE, nodes->error,
+				       "no Node could be asked for its version");
 	for (size_t i = 0; i < nodes->n; i++)
 		if (nodes->list[i].version)
 			strbuf_printf(&there, "%s%s", there.len ? ", " : "",

@@ -88,14 +88,22 @@ static int canceled(const struct taking *t)
 
 static int cannot_write(const struct taking *t, const char *path, int error)
 {
-	return fault_set(t->reterr, FAULT_INTERNAL, "The release's file '%s' cannot be written: %s",
-			 path, strerror(-error));
+	return fault_set_errno(t->reterr, FAULT_INTERNAL, error,
+			       "The release's file '%s' cannot be written", path);
 }
 
 static int changed(const struct taking *t, const char *path)
 {
 	return fault_set(t->reterr, FAULT_BAD_OUTPUT,
 			 "'%s' was changed while it was being published", path);
+}
+
+/* It has another length than there was, or its disk failed. */
+static int not_read(const struct taking *t, const char *path, ssize_t n)
+{
+	if (n >= 0)
+		return changed(t, path);
+	return fault_set_errno(t->reterr, FAULT_BAD_OUTPUT, (int)n, "'%s' cannot be read", path);
 }
 
 /* --- files of the release */
@@ -227,12 +235,14 @@ static int copy_bytes(const struct taking *t, const struct output_file *f, int i
 
 	while (left > 0) {
 		const size_t step = left < COPY_STEP ? (size_t)left : COPY_STEP;
+		ssize_t n;
 		int r;
 
 		if (*t->cancel)
 			return canceled(t);
-		if (read_full(in, t->buffer, step) != (ssize_t)step)
-			return changed(t, f->path);
+		n = read_full(in, t->buffer, step);
+		if (n != (ssize_t)step)
+			return not_read(t, f->path, n);
 		sha256_add(digest, t->buffer, step);
 		r = write_all(out, t->buffer, step);
 		if (r < 0)
@@ -260,9 +270,10 @@ static int take_bytes(const struct taking *t, const struct output_file *f, int i
 static int read_text(const struct taking *t, const struct output_file *f, int in, char **ret)
 {
 	scoped(freep) char *text = xcalloc(1, f->size + 1);
+	const ssize_t n = read_full(in, text, f->size + 1);
 
-	if (read_full(in, text, f->size + 1) != (ssize_t)f->size)
-		return changed(t, f->path);
+	if (n != (ssize_t)f->size)
+		return not_read(t, f->path, n);
 	*ret = STEAL(text);
 	return 0;
 }
@@ -498,8 +509,9 @@ static int take_all(struct taking *t)
 	return 0;
 }
 
-int output_take(const struct output_request *request, const volatile bool *cancel,
-		struct manifest *manifest, struct output_report *report, struct fault *reterr)
+static int take_output(const struct output_request *request, const volatile bool *cancel,
+		       struct manifest *manifest, struct output_report *report,
+		       struct fault *reterr)
 {
 	scoped(taking_done) struct taking t = {
 		.request = request,
@@ -545,4 +557,14 @@ int output_take(const struct output_request *request, const volatile bool *cance
 		return check_base(&t);
 	report->base_state = xstrdup("none");
 	return 0;
+}
+
+int output_take(const struct output_request *request, const volatile bool *cancel,
+		struct manifest *manifest, struct output_report *report, struct fault *reterr)
+{
+	int r;
+
+	beneath_forget_failure();
+	r = take_output(request, cancel, manifest, report, reterr);
+	return beneath_tell_failure(r, "The output cannot be read", reterr);
 }

@@ -75,8 +75,8 @@ int package_read(int dirfd, struct package **ret, struct fault *reterr)
 		return fault_set(reterr, FAULT_BAD_PACKAGE_JSON,
 				 "package.json is larger than %d bytes", PACKAGE_JSON_MAX);
 	if (r < 0)
-		return fault_set(reterr, FAULT_BAD_PACKAGE_JSON, "package.json cannot be read: %s",
-				 strerror(-r));
+		return fault_set_errno(reterr, FAULT_BAD_PACKAGE_JSON, r,
+				       "package.json cannot be read");
 
 	*ret = xcalloc(1, sizeof(**ret));
 	(*ret)->json = json;

@@ -63,7 +63,7 @@ void refresh_free(void *arg)
 
 static int internal(struct refresh *r, const char *what, int error)
 {
-	return fault_set(&r->fault, FAULT_INTERNAL, "%s: %s", what, strerror(-error));
+	return fault_set_errno(&r->fault, FAULT_INTERNAL, error, "%s", what);
 }
 
 /* APP/web, which has a dist; -ENOENT where it hasn't. */

@@ -69,8 +69,8 @@ static void on_thawed(int result, void *arg)
 
 	build_job_over(b);
 	if (result < 0) {
-		fault_set(&b->fault, FAULT_INTERNAL, "the packages cannot be copied: %s",
-			  strerror(-result));
+		fault_set_errno(&b->fault, FAULT_INTERNAL, result,
+				"the packages cannot be copied");
 		build_fail(b);
 		return;
 	}

@@ -30,8 +30,8 @@ static void on_settled(int result, void *arg)
 		result =
 			modules_add(p->modules, b->user_id, b->key, s->path, s->bytes, &b->modules);
 	if (result < 0) {
-		fault_set(&b->fault, FAULT_INSTALL_FAILED, "the packages cannot be kept: %s",
-			  strerror(-result));
+		fault_set_errno(&b->fault, FAULT_INSTALL_FAILED, result,
+				"the packages cannot be kept");
 		build_fail(b);
 		return;
 	}

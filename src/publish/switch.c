@@ -221,8 +221,8 @@ static int explain(struct switching *s, int result)
 	default:
 		log_error_errno(result, "session '%s': '%s' cannot be switched", session_id,
 				s->page->name);
-		return fault_set(&s->fault, FAULT_INTERNAL, "the release cannot be activated: %s",
-				 strerror(-result));
+		return fault_set_errno(&s->fault, FAULT_INTERNAL, result,
+				       "the release cannot be activated");
 	}
 }
 

@@ -23,8 +23,8 @@
 
 static int cannot_open(const char *path, int error, struct fault *reterr)
 {
-	return fault_set(reterr, FAULT_NOT_A_PROJECT, "the directory %s cannot be read: %s", path,
-			 strerror(error));
+	return fault_set_errno(reterr, FAULT_NOT_A_PROJECT, error,
+			       "the directory %s cannot be read", path);
 }
 
 /*

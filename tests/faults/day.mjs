@@ -187,7 +187,7 @@ export class Day {
 			const answer = await this.d.local.post(`${base(thing.session)}/publish?wait=1`, { workdir, name: thing.name });
 			// A build that failed says so in its document or as a problem; either way nothing was changed.
 			if (answer.status < 300 && answer.json.state !== "succeeded") return { status: 503, json: { code: "store_unavailable" } };
-			if (answer.json?.state === "failed" || /^(build_|internal_error)/.test(answer.json?.code ?? "")) return { status: 503, json: { code: "store_unavailable" } };
+			if (answer.json?.state === "failed" || /^(build_|machine_failed)/.test(answer.json?.code ?? "")) return { status: 503, json: { code: "store_unavailable" } };
 			return answer;
 		};
 		return this.#ask(thing, { n }, request, ({ json }) => ({ n, release: json.release_id, url: json.url }));

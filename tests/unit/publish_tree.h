@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -87,4 +88,19 @@ static inline bool list_mentions(char *const *list, const char *words)
 		if (strstr(list[i], words))
 			return true;
 	return false;
+}
+
+/* Lets the process open so many descriptors more; the limit before is returned, to be put back. */
+static inline struct rlimit leave_descriptors(unsigned n)
+{
+	struct rlimit before, few;
+	int fd = 0;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few = before;
+	for (unsigned n_free = 0; n_free < n || fcntl(fd, F_GETFD) >= 0; fd++)
+		n_free += fcntl(fd, F_GETFD) < 0;
+	few.rlim_cur = (rlim_t)fd;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	return before;
 }

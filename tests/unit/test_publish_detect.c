@@ -307,12 +307,45 @@ static void each_row_of_the_table_is_whole(void **state)
 	assert_null(inject_text("../argv.cjs"));
 }
 
+static void a_machine_short_of_descriptors_is_blamed_and_not_the_project(void **state)
+{
+	const struct project_params params = { .base = BASE };
+	struct tree t = tree_make();
+	bool is_done = false;
+
+	(void)state;
+	tree_put(&t, "package.json",
+		 "{\"scripts\":{\"build\":\"vite build\"},\"dependencies\":{\"vite\":\"8\"}}");
+	tree_put(&t, "pnpm-lock.yaml", "");
+	tree_put(&t, ".nvmrc", "22");
+	for (unsigned n = 0; !is_done; n++) {
+		struct rlimit before = leave_descriptors(n);
+		scoped(project_freep) struct project *p = NULL;
+		scoped(fault_done) struct fault fault = { 0 };
+		int r = project_detect(t.fd, &params, &p, &fault);
+
+		setrlimit(RLIMIT_NOFILE, &before);
+		is_done = r >= 0;
+		assert_true(n > 0 || !is_done);
+		if (!is_done) {
+			assert_string_equal(fault_slug(fault.code), "machine_failed");
+			assert_non_null(strstr(fault.detail, "LimitNOFILE"));
+			continue;
+		}
+		assert_string_equal(p->framework->name, "vite");
+		assert_string_equal(p->lockfile, "pnpm-lock.yaml");
+		assert_string_equal(p->node_range, "22");
+	}
+	tree_done(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_project_is_what_its_files_say),
 		cmocka_unit_test(package_json_may_not_lead_out_of_the_project),
 		cmocka_unit_test(nobody_waits_for_a_fifo),
+		cmocka_unit_test(a_machine_short_of_descriptors_is_blamed_and_not_the_project),
 		cmocka_unit_test(each_row_of_the_table_is_whole),
 	};
 

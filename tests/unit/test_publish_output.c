@@ -593,6 +593,33 @@ static void equal_files_are_shared_with_the_release_before(void **state)
 
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static void a_machine_short_of_descriptors_is_blamed_and_not_the_build(void **state)
+{
+	struct world *w = *state;
+	bool is_done = false;
+
+	tree_put(&w->project, "dist/assets/deep/a.js", "a");
+	tree_link(&w->project, "assets/deep/a.js", "dist/b.js");
+	for (unsigned n = 0; !is_done; n++) {
+		struct rlimit before = leave_descriptors(n);
+		int r = take(w);
+
+		setrlimit(RLIMIT_NOFILE, &before);
+		is_done = r >= 0;
+		assert_true(n > 0 || !is_done);
+		if (is_done)
+			break;
+		if (w->fault.code != FAULT_MACHINE_FAILED)
+			fail_msg("with %u: %s: %s", n, fault_slug(w->fault.code), w->fault.detail);
+		tree_done(&w->release);
+		w->release = tree_make();
+		make_places(&w->release);
+		w->request.target_fd = w->release.fd;
+	}
+	assert_non_null(file_of(w, "b.js"));
+	assert_non_null(file_of(w, "assets/deep/a.js"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -615,6 +642,7 @@ int main(void)
 		T(too_deep_is_refused),
 		T(names_that_differ_in_case_are_told),
 		T(a_cancelled_one_ends),
+		T(a_machine_short_of_descriptors_is_blamed_and_not_the_build),
 		T(text_is_precompressed_where_it_gets_smaller),
 		T(left_over_addresses_are_moved_below_the_base),
 		T(a_build_that_was_told_keeps_what_is_its_own),
