@@ -16,6 +16,7 @@
 #include "ctl/client.h"
 #include "ctl/commands.h"
 #include "ctl/ctl.h"
+#include "ctl/logtext.h"
 #include "ctl/output.h"
 
 #define LOOK_FIRST (50 * USEC_PER_MSEC)
@@ -162,7 +163,7 @@ static int show_log(struct ctl *ctl, const char *path, bool follow)
 	int r;
 
 	fflush(ctl->err);
-	clean = printable_stream(ctl->err);
+	clean = logtext_stream(ctl->err, false);
 	if (!clean)
 		return -1;
 	r = client_copy(ctl->client, log, clean, &problem);
@@ -178,7 +179,7 @@ static void show_tail(struct ctl *ctl, const char *path)
 	scoped(freep) char *text = NULL;
 	size_t size = 0, from;
 	unsigned lines = 0;
-	FILE *memory = open_memstream(&text, &size);
+	FILE *memory = open_memstream(&text, &size), *clean;
 
 	if (!memory)
 		return;
@@ -189,11 +190,11 @@ static void show_tail(struct ctl *ctl, const char *path)
 	fclose(memory);
 	for (from = size; from > 0 && lines <= 20; from--)
 		lines += text[from - 1] == '\n' && from != size;
-	if (size > 0) {
-		scoped(freep) char *shown = printable_lines(text + (lines > 20 ? from + 1 : from));
-
-		fprintf(ctl->err, "%s", shown);
-	}
+	clean = logtext_stream(ctl->err, false);
+	if (size > 0 && clean)
+		fputs(text + (lines > 20 ? from + 1 : from), clean);
+	if (clean)
+		fclose(clean);
 }
 
 static int failed(struct ctl *ctl, const char *path, const cJSON *build)

@@ -10,6 +10,7 @@
 #include "ctl/client.h"
 #include "ctl/commands.h"
 #include "ctl/ctl.h"
+#include "ctl/logtext.h"
 #include "ctl/output.h"
 
 /* The daemon gives processes a grace before it kills them. */
@@ -120,14 +121,33 @@ const struct ctl_command cmd_task_ls = {
 	.exec = task_ls,
 };
 
-enum { FOLLOW };
+enum { FOLLOW, RAW };
 
 /* clang-format off */
 static const struct ctl_option log_options[] = {
 	[FOLLOW] = { "follow", 'f', CTL_FLAG, .help = "Go on until the task ends." },
+	[RAW] = { "raw", 0, CTL_FLAG, .help =
+		"On a terminal, too, all that it printed: also what moves the cursor or sets titles." },
 	CTL_OPTIONS_END,
 };
 /* clang-format on */
+
+/* As it is, unless it would drive somebody's terminal. */
+static int copy_log(struct ctl *ctl, struct client *client, const char *path,
+		    struct problem *reterr)
+{
+	FILE *clean;
+	int r;
+
+	if (!ctl->tty || ctl_given(ctl, RAW))
+		return client_copy(client, path, ctl->out, reterr);
+	clean = logtext_stream(ctl->out, ctl->color);
+	if (!clean)
+		return problem_set(reterr, EXIT_FAILED, "output", "out of memory");
+	r = client_copy(client, path, clean, reterr);
+	fclose(clean);
+	return r;
+}
 
 static int task_log(struct ctl *ctl)
 {
@@ -139,7 +159,7 @@ static int task_log(struct ctl *ctl)
 	if (!client)
 		return ctl_fail(ctl, &problem);
 	path = xasprintf("%s/log%s", task, ctl_given(ctl, FOLLOW) ? "?follow=1" : "");
-	if (client_copy(client, path, ctl->out, &problem) < 0)
+	if (copy_log(ctl, client, path, &problem) < 0)
 		return ctl_fail(ctl, &problem);
 	return EXIT_OK;
 }
@@ -152,6 +172,7 @@ const struct ctl_command cmd_task_log = {
 	.arg_type = CTL_ID,
 	.options = log_options,
 	.summary = "Print what a task printed: the last of it.",
+	.help = "On a terminal without what would drive that, but for colours.",
 	.exec = task_log,
 };
 

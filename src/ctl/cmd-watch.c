@@ -127,14 +127,15 @@ static void take_note(struct watch *w, const cJSON *frame)
 static int print_frame(struct watch *w, const char *text, size_t len, struct problem *reterr)
 {
 	scoped(json_freep) cJSON *frame = NULL;
-	scoped(freep) char *line = NULL;
+	scoped(freep) char *text_of_frame = NULL, *line = NULL;
 
 	if (json_parse(text, len, &frame, NULL) < 0) {
 		ctl_warn(w->ctl, "a frame that is no JSON was left out");
 		return 0;
 	}
 	take_note(w, frame);
-	line = json_print(frame);
+	text_of_frame = json_print(frame);
+	line = printable_json(text_of_frame);
 	if (fprintf(w->ctl->out, "%s\n", line) < 0 || fflush(w->ctl->out) != 0)
 		return problem_set(reterr, EXIT_FAILED, "output",
 				   "the output could not be written: %s", strerror(errno));

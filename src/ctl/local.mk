@@ -36,6 +36,7 @@ libpreviewd_a_SOURCES += \
 	%reldir%/ctl.c %reldir%/ctl.h \
 	%reldir%/foreground.c %reldir%/foreground.h \
 	%reldir%/launch.c %reldir%/launch.h \
+	%reldir%/logtext.c %reldir%/logtext.h \
 	%reldir%/output.c %reldir%/output.h \
 	%reldir%/portfinder.c %reldir%/portfinder.h \
 	%reldir%/previews.c %reldir%/previews.h \

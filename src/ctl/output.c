@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/strbuf.h"
 #include "ctl/client.h"
 #include "ctl/ctl.h"
 
@@ -46,65 +47,27 @@ char *printable_lines(const char *s)
 	return printable_but(s, '\n');
 }
 
-struct cleaning {
-	FILE *to;
-	bool holds; /* 0xc2, of which a control character may come */
-};
-
-static void clean_byte(struct cleaning *c, unsigned char byte)
+char *printable_json(const char *json)
 {
-	if (c->holds && byte >= 0x80 && byte <= 0x9f) {
-		fputs("??", c->to);
-		c->holds = false;
-		return;
+	scoped(strbuf_done) struct strbuf b = strbuf_init(STRBUF_UNLIMITED);
+
+	for (const unsigned char *c = (const unsigned char *)json; *c; c++) {
+		if (c[0] == 0xc2 && c[1] >= 0x80 && c[1] <= 0x9f)
+			strbuf_printf(&b, "\\u%04x", *++c);
+		else if (*c == 0x7f)
+			strbuf_puts(&b, "\\u007f");
+		else
+			strbuf_putc(&b, (char)*c);
 	}
-	if (c->holds)
-		putc(0xc2, c->to);
-	c->holds = byte == 0xc2;
-	if (c->holds)
-		return;
-	if ((byte < 0x20 && byte != '\n' && byte != '\t') || byte == 0x7f)
-		byte = '?';
-	putc(byte, c->to);
-}
-
-static ssize_t on_clean(void *cookie, const char *bytes, size_t len)
-{
-	struct cleaning *c = cookie;
-
-	for (size_t i = 0; i < len; i++)
-		clean_byte(c, (unsigned char)bytes[i]);
-	return fflush(c->to) != 0 || ferror(c->to) ? 0 : (ssize_t)len;
-}
-
-static int on_cleaned(void *cookie)
-{
-	struct cleaning *c = cookie;
-
-	if (c->holds)
-		putc(0xc2, c->to);
-	free(c);
-	return 0;
-}
-
-FILE *printable_stream(FILE *to)
-{
-	const cookie_io_functions_t functions = { .write = on_clean, .close = on_cleaned };
-	struct cleaning *c = xcalloc(1, sizeof(*c));
-	FILE *f;
-
-	c->to = to;
-	f = fopencookie(c, "w", functions);
-	if (!f)
-		free(c);
-	return f;
+	return strbuf_steal(&b);
 }
 
 void output_json(const struct ctl *ctl, const cJSON *document)
 {
 	scoped(freep) char *text = ctl->tty ? cJSON_Print(document) : json_print(document);
+	scoped(freep) char *shown = printable_json(text);
 
-	fprintf(ctl->out, "%s\n", text);
+	fprintf(ctl->out, "%s\n", shown);
 }
 
 void output_address(const struct ctl *ctl, const struct cJSON *document)

@@ -19,9 +19,8 @@ struct ctl;
 char *printable(const char *s);
 char *printable_lines(const char *s);
 
-/* The same for what comes in pieces: tabs stay, too.  fclose() leaves `to` open; NULL: no memory.
- */
-FILE *printable_stream(FILE *to);
+/* Of JSON, which escapes most of them already: the same document without the others. */
+char *printable_json(const char *json);
 
 /* The document on one line, or indented where people read it. */
 void output_json(const struct ctl *ctl, const struct cJSON *document);

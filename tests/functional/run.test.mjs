@@ -247,6 +247,22 @@ const needs_script = { skip: !have("script") && "needs script(1)" };
 const terminal = (t, d, command) =>
 	to_end(t, new Child(t, ["script", "-qfc", command, "/dev/null"], { env: environment(d, { TERM: "dumb", SHELL: "/bin/sh", PS1: "" }) }));
 
+test("a task's log does not drive the terminal it is read on, unless that is asked for; programs get all of it", needs_script, async (t) => {
+	const d = await start(t);
+	const log = "\x1b]0;title\x07\x1b[31mred\x1b[0m\x1b[2J\x1b[6n end\n";
+	const { status } = await d.local.post(`${base("s")}/tasks`, { task_id: "log", command: ["printf", "%s", log], cwd: "/" });
+	assert.equal(status, 201);
+	await until(async () => (await tasks(d, "s"))[0].state === "ended", "it has ended");
+	const read = async (option) => {
+		const child = terminal(t, d, `${previewctl()} --session s task log log ${option}`);
+		await child.exited;
+		return child.stdout.text.replaceAll("\r", "");
+	};
+	assert.equal(await read(""), "red end", "a dumb one has no colours either");
+	assert.equal(await read("--raw"), log.trimEnd());
+	assert.equal((await ctl(t, d, "--session", "s", "task", "log", "log")).stdout, log.trimEnd());
+});
+
 test("on a terminal the command is in the foreground, and Ctrl-C goes to it", needs_script, async (t) => {
 	const d = await start(t);
 	const child = terminal(t, d, `${previewctl()} run -- sh -c 'trap "echo interrupted; exit 9" INT; test -t 0 && echo ready; while :; do sleep 0.05; done'; echo code $?.`);

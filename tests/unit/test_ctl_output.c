@@ -10,6 +10,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "ctl/logtext.h"
 #include "ctl/output.h"
 #include "ctl/problem.h"
 
@@ -42,25 +43,65 @@ static void people_get_aligned_columns(void **state)
 				  "b\xc3\xa9        down    x?[2Jy?z\n");
 }
 
-static void what_comes_in_pieces_drives_no_terminal(void **state)
+/* In pieces of `step` bytes. */
+static char *through_logtext(const char *log, size_t step, bool colors)
 {
-	static const char *const pieces[] = { "a\x1b[2Jb\tc\n", "\xc3", "\xa9 \xc2",
-					      ("\x9b"
-					       "31m \xc2\xa9\r\x7f"),
-					      "\xc2" };
-	scoped(freep) char *text = NULL;
-	size_t size;
-	FILE *to = open_memstream(&text, &size), *clean = printable_stream(to);
+	char *text = NULL;
+	size_t size, len = strlen(log);
+	FILE *to = open_memstream(&text, &size), *clean = logtext_stream(to, colors);
 
-	(void)state;
 	assert_non_null(clean);
-	for (size_t i = 0; i < ARRAY_SIZE(pieces); i++) {
-		fputs(pieces[i], clean);
+	for (size_t at = 0; at < len; at += step) {
+		fwrite(log + at, 1, len - at < step ? len - at : step, clean);
 		fflush(clean);
 	}
 	fclose(clean);
 	fclose(to);
-	assert_string_equal(text, "a?[2Jb\tc\n\xc3\xa9 ??31m \xc2\xa9??\xc2");
+	return text;
+}
+
+static void a_log_drives_no_terminal_but_for_its_colors(void **state)
+{
+	/* clang-format off */
+	static const struct {
+		const char *log, *plain, *colored;
+	} rows[] = {
+		{ "plain\ttext\r\n\303\251 \xe2\x9c\x93 \xf0\x9f\x8e\x89\n", "plain\ttext\r\n\303\251 \xe2\x9c\x93 \xf0\x9f\x8e\x89\n", NULL },
+		{ "\033[31mred\033[0m", "red", "\033[31mred\033[0m\033[0m" },
+		{ "\033[38;2;1;2;3mx\033[4:3m", "x", "\033[38;2;1;2;3mx\033[4:3m\033[0m" },
+		{ "a\033[2J\033[H\033[?1049h\033[>0mb", "ab", NULL }, /* clears, moves, another screen */
+		{ "a\033[6n\033[c\033[?25lb", "ab", NULL },           /* asks the terminal */
+		{ "a\033]0;title\ab\033]52;c;ZXZpbA==\033\\c\033]8;;http://x/\ad\033ktitle\033\\e", "abcde", NULL },
+		{ "a\033Pq#0\033\\b\033_Gf\033\\c", "abc", NULL },
+		{ "a\033]0;never ends\nb", "a\nb", NULL },
+		{ "a\033(0b\033)Bc\033cd\0337e", "abcde", NULL },
+		{ "a\a\b\177\f\vb", "ab", NULL },
+		{ "a\302\2332Jb\2332Jc\377\302\251\303", "a?2Jb?2Jc?\302\251?", NULL },
+		{ "a\033[12\nb\033[1\033[2Jc", "a\nbc", NULL }, /* broken off */
+		{ "a\033[", "a", NULL },
+	};
+	/* clang-format on */
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const char *colored = rows[i].colored ? rows[i].colored : rows[i].plain;
+
+		for (size_t step = 1; step < 8; step++) {
+			scoped(freep) char *plain = through_logtext(rows[i].log, step, false);
+			scoped(freep) char *with = through_logtext(rows[i].log, step, true);
+
+			assert_string_equal(plain, rows[i].plain);
+			assert_string_equal(with, colored);
+		}
+	}
+}
+
+static void json_drives_no_terminal_and_stays_the_same_document(void **state)
+{
+	scoped(freep) char *shown = printable_json("{\"a\":\"\302\2332J\177\302\251\"}");
+
+	(void)state;
+	assert_string_equal(shown, "{\"a\":\"\\u009b2J\\u007f\302\251\"}");
 }
 
 static void programs_get_tabs_and_no_titles(void **state)
@@ -211,7 +252,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(people_get_aligned_columns),
-		cmocka_unit_test(what_comes_in_pieces_drives_no_terminal),
+		cmocka_unit_test(a_log_drives_no_terminal_but_for_its_colors),
+		cmocka_unit_test(json_drives_no_terminal_and_stays_the_same_document),
 		cmocka_unit_test(programs_get_tabs_and_no_titles),
 		cmocka_unit_test(only_the_status_has_color),
 		cmocka_unit_test(an_empty_table_is_nothing),
