@@ -5,6 +5,7 @@
 import fs from "node:fs";
 import net from "node:net";
 import path from "node:path";
+import WebSocket from "ws";
 
 import { fill, small_disk } from "../functional/disks.mjs";
 import * as events from "../functional/events.mjs";
@@ -131,6 +132,31 @@ async function bad_target(w, on_connection) {
 	await w.d.admin.del(base("probed"));
 }
 
+// Whoever is to end a task is such a server; those who detach and end the session are answered.
+const bad_kill_url = (on_connection) => ({
+	async setup(w) {
+		const server = await target(w, (socket) => {
+			w.called = (w.called ?? 0) + 1;
+			on_connection(socket);
+		});
+		return { settings: { "tasks.kill_url": `http://127.0.0.1:${server.address().port}/` } };
+	},
+	async run(w) {
+		for (const id of ["x", "y", "z"]) await w.d.admin.attach("foreign", blind({ name: id, bash_task_id: id, port: 9999 }));
+		w.day.start();
+		const memory = resident_kb(w.d.child.pid);
+		const asked = [w.d.admin.detach("foreign", "x"), w.d.admin.detach("foreign", "y"), w.d.admin.del(base("foreign"))];
+		await others_go_on(w);
+		for (const one of asked) {
+			const answer = await within(one, "the answer", 60_000).catch((e) => ({ text: e.message }));
+			w.expect(answer.status === 200, `it is ${answer.status} ${answer.text}`);
+			w.tried++;
+		}
+		w.expect(w.called > 0, "it was never called");
+		w.expect(resident_kb(w.d.child.pid) < memory + 64 * 1024, "the daemon grew by more than 64 MB");
+	},
+});
+
 const resident_kb = (pid) => Number(/VmRSS:\s+(\d+)/.exec(fs.readFileSync(`/proc/${pid}/status`, "utf8"))[1]);
 
 // Connects and asks, and reads nothing from then on.
@@ -149,6 +175,58 @@ function deaf_client(w, request) {
 }
 
 const head = (w, line) => `${line} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${w.d.admin_token}\r\n`;
+
+const deaf_to_events = (w) =>
+	deaf_client(w, `${head(w, "GET /ws/events?session_id=s3")}Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n`);
+
+// Packets of Socket.IO: a connect, a join with the acknowledgement 0.
+const connect = (w) => `40${JSON.stringify({ token: w.d.admin_token })}`;
+const join = `420${JSON.stringify(["join_session", { app_id: "default", session_id: "s3" }])}`;
+
+async function deaf_to_socketio(w) {
+	const socket = new WebSocket(`ws://127.0.0.1:${w.d.port}/socket.io/?EIO=4&transport=websocket`);
+	w.after(() => socket.terminate());
+	socket.on("error", () => {});
+	const joined = new Promise((resolve) => {
+		socket.on("message", (data) => {
+			const text = data.toString();
+			if (text.startsWith("0")) socket.send(connect(w));
+			if (text.startsWith("40")) socket.send(join);
+			if (text.startsWith("430")) resolve();
+		});
+	});
+	await within(joined, "the join");
+	socket.pause();
+	return { destroy: () => socket.terminate() };
+}
+
+async function never_polls_again(w) {
+	const target = "/socket.io/?EIO=4&transport=polling";
+	const { sid } = JSON.parse((await w.d.anonymous.get(target)).text.slice(1));
+	const say = (raw) => w.d.anonymous.post(`${target}&sid=${sid}`, undefined, { raw, headers: { "content-type": "text/plain" } });
+	await say(connect(w));
+	const { text } = await w.d.anonymous.get(`${target}&sid=${sid}`);
+	w.expect(text.startsWith("40"), `the connect: ${text}`);
+	await say(join);
+	return { destroy() {} };
+}
+
+// They are cut off when they have too much waiting; the others are not.
+async function deaf_viewers(w, begin) {
+	const deaf = await Promise.all(Array.from({ length: 5 }, () => begin(w)));
+	const cut_off = async () => (await w.d.metric("previewd_websocket_slow_closed_total")) + (await w.d.metric("previewd_socketio_slow_closed_total"));
+	w.tried = deaf.length;
+	w.day.start();
+	const memory = resident_kb(w.d.child.pid);
+	const value = "x".repeat(15_000);
+	await until(async () => {
+		for (let i = 0; i < 20; i++) await w.d.admin.post(`${base("s3")}/canvas/set_state`, { key: "much", value: `${i}${value}` });
+		return (await cut_off()) >= deaf.length;
+	}, "they are cut off", 60_000);
+	await others_go_on(w);
+	w.expect(resident_kb(w.d.child.pid) < memory + 64 * 1024, "the daemon grew by more than 64 MB");
+	for (const one of deaf) one.destroy();
+}
 
 export const rows = [
 	{
@@ -260,22 +338,9 @@ export const rows = [
 	{ name: "a probed server floods a head without end", settings: { "probe.http_timeout": "2s" }, run: (w) => bad_target(w, endless("HTTP/1.1 200 OK\r\n", `X-More: ${"x".repeat(4000)}\r\n`)) },
 	{ name: "a probed server floods a body without end", settings: { "probe.http_timeout": "2s" }, run: (w) => bad_target(w, endless("HTTP/1.1 405 No\r\nTransfer-Encoding: chunked\r\n\r\n", `1000\r\n${"x".repeat(4096)}\r\n`)) },
 	{ name: "a probed server hangs up on each request", run: (w) => bad_target(w, (socket) => socket.destroy()) },
-	{
-		name: "viewers that never read: WebSocket",
-		async run(w) {
-			const upgrade = `${head(w, "GET /ws/events?session_id=s3")}Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n`;
-			const deaf = await Promise.all(Array.from({ length: 5 }, () => deaf_client(w, upgrade)));
-			w.tried = deaf.length;
-			w.day.start();
-			const value = "x".repeat(15_000);
-			await until(async () => {
-				for (let i = 0; i < 20; i++) await w.d.admin.post(`${base("s3")}/canvas/set_state`, { key: "much", value: `${i}${value}` });
-				return (await w.d.metric("previewd_websocket_slow_closed_total")) >= deaf.length;
-			}, "they are cut off", 60_000);
-			await others_go_on(w);
-			for (const socket of deaf) socket.destroy();
-		},
-	},
+	{ name: "viewers that never read: WebSocket", run: (w) => deaf_viewers(w, deaf_to_events) },
+	{ name: "viewers that never read: Socket.IO over WebSocket", run: (w) => deaf_viewers(w, deaf_to_socketio) },
+	{ name: "viewers that never poll again: Socket.IO", run: (w) => deaf_viewers(w, never_polls_again) },
 	{
 		name: "clients that ask and never read the answers",
 		async run(w) {
@@ -289,25 +354,10 @@ export const rows = [
 			for (const socket of deaf) socket.destroy();
 		},
 	},
-	{
-		name: "tasks.kill_url never answers",
-		async setup(w) {
-			const server = await target(w, () => (w.called = (w.called ?? 0) + 1));
-			return { settings: { "tasks.kill_url": `http://127.0.0.1:${server.address().port}/` } };
-		},
-		async run(w) {
-			for (const id of ["x", "y", "z"]) await w.d.admin.attach("foreign", blind({ name: id, bash_task_id: id, port: 9999 }));
-			w.day.start();
-			const asked = [w.d.admin.detach("foreign", "x"), w.d.admin.detach("foreign", "y"), w.d.admin.del(base("foreign"))];
-			await others_go_on(w);
-			for (const one of asked) {
-				const answer = await within(one, "the answer", 60_000).catch((e) => ({ text: e.message }));
-				w.expect(answer.status === 200, `it is ${answer.status} ${answer.text}`);
-				w.tried++;
-			}
-			w.expect(w.called > 0, "it was never called");
-		},
-	},
+	{ name: "tasks.kill_url never answers", ...bad_kill_url(() => {}) },
+	{ name: "tasks.kill_url trickles its answer", ...bad_kill_url(endless("HTTP/1.1 200 OK\r\n", "x", 50)) },
+	{ name: "tasks.kill_url answers without end", ...bad_kill_url(endless("HTTP/1.1 500 No\r\nTransfer-Encoding: chunked\r\n\r\n", `1000\r\n${"x".repeat(4096)}\r\n`)) },
+	{ name: "tasks.kill_url answers with a head without end", ...bad_kill_url(endless("HTTP/1.1 200 OK\r\n", `X-More: ${"x".repeat(4000)}\r\n`)) },
 	{
 		name: "SIGHUP with a broken file, twenty times",
 		setup: () => ({ file: "[limits]\nholds_per_session = 7\n" }),
