@@ -148,7 +148,7 @@ void http_conn_send_with_file(struct http_conn *c, const struct iovec *head, str
 	sent = send_now(c, head, 1, len > 0 ? MSG_MORE : 0);
 	whole = sent == head->iov_len;
 	queue_copy(c, head, &sent);
-	if (whole)
+	if (whole && !http_file_is_cold(file, from, len))
 		len = http_sendfile(c, file, &from, len);
 	if (len > 0 && can_send(c)) {
 		c->queued_bytes += len;

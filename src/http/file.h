@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/mem.h"
 
 /*
@@ -14,6 +15,9 @@
 struct http_file {
 	size_t refs;
 	int fd;
+	/* What was found in the page cache last, or brought there: believed for a moment. */
+	uint64_t warm_from, warm_to;
+	usec_t warm_until;
 };
 
 /* Takes the descriptor; the caller has the first reference. */

@@ -12,6 +12,7 @@
 #include "http/file.h"
 #include "http/parse.h"
 #include "http/server.h"
+#include "loop/jobs.h"
 #include "loop/loop.h"
 
 /*
@@ -22,6 +23,7 @@
  *	request.c    what a client asks: head, body, accessors
  *	response.c   what it is answered
  *	sendfile.c   files, as fast as they are taken
+ *	warming.c    what of them is not in memory, read in by a helper thread
  *	stream.c     answers that have no length yet
  *	websocket.c  what comes after an upgrade
  *
@@ -41,6 +43,9 @@
 
 /* Shared frames a connection gathers until they are sent in one write. */
 #define HTTP_HELD_MAX 8
+
+/* Bytes of a file until others have their turn. */
+#define HTTP_SENDFILE_PER_TURN (1024 * 1024)
 
 /* Steps (a head, a piece of a body, 4 KiB of WebSocket) until others have their turn. */
 #define HTTP_STEPS_PER_WAKEUP 32
@@ -110,6 +115,7 @@ struct http_listener;
 
 struct http_server {
 	struct loop *loop;
+	struct jobs *jobs; /* which read files in */
 	struct http_limits *limits;
 	http_request_fn *on_head;
 	void *arg;
@@ -230,6 +236,16 @@ struct http_sending *http_sending_new(struct http_conn *c, struct http_file *fil
 struct http_sending *http_sending_free(struct http_sending *s);
 void http_sending_begin(struct http_sending *s); /* nothing waits before it any more */
 uint64_t http_sending_left(const struct http_sending *s);
+
+/* warming.c */
+/* Whether the next turn's part of it would have the loop wait for a disk. */
+bool http_file_is_cold(struct http_file *file, uint64_t from, uint64_t len);
+/* Reads that part in; NULL: it can't be, so send it as it is.  job_free() cancels. */
+struct job *http_file_warm(struct jobs *jobs, struct http_file *file, uint64_t from, uint64_t len,
+			   job_done_fn *done, void *arg);
+/* It was read in.  Believed even where memory is so short that it is gone: it isn't tried for ever.
+ */
+void http_file_is_warm(struct http_file *file, uint64_t from, uint64_t len);
 
 /* server.c */
 void http_server_queue(struct http_conn *c);

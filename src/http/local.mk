@@ -19,6 +19,7 @@ libpreviewd_a_SOURCES += \
 	%reldir%/static.c %reldir%/static.h %reldir%/static_priv.h \
 	%reldir%/stream.c \
 	%reldir%/url.c %reldir%/url.h \
+	%reldir%/warming.c \
 	%reldir%/websocket.c %reldir%/websocket.h
 
 UNIT_TESTS += tests/unit/test_http_parse tests/unit/test_http_url tests/unit/test_router

@@ -12,21 +12,19 @@
 #include "base/mem.h"
 #include "http/http_priv.h"
 
-/* Until others have their turn. */
-#define SENDFILE_PER_TURN (1024 * 1024)
-
 struct http_sending {
 	struct http_conn *conn;
 	struct http_file *file;
 	uint64_t from;
 	uint64_t left;
 	struct event *writable;
+	struct job *warming; /* until it is over nothing is sent */
 };
 
 uint64_t http_sendfile(struct http_conn *c, const struct http_file *file, uint64_t *from,
 		       uint64_t len)
 {
-	uint64_t budget = SENDFILE_PER_TURN;
+	uint64_t budget = HTTP_SENDFILE_PER_TURN;
 
 	while (len > 0 && budget > 0 && !c->broken) {
 		off_t offset = (off_t)*from;
@@ -52,6 +50,27 @@ uint64_t http_sendfile(struct http_conn *c, const struct http_file *file, uint64
 	return len;
 }
 
+static void on_warm(int result, void *arg)
+{
+	struct http_sending *s = arg;
+
+	(void)result; /* what failed there fails here again, where it is known what to do */
+	s->warming = NULL;
+	http_file_is_warm(s->file, s->from, s->left);
+	event_add(s->writable, NULL);
+}
+
+/* A disk takes its time: meanwhile it is others' turn. */
+static bool warm(struct http_sending *s)
+{
+	if (!http_file_is_cold(s->file, s->from, s->left))
+		return false;
+	s->warming = http_file_warm(s->conn->server->jobs, s->file, s->from, s->left, on_warm, s);
+	if (s->warming)
+		event_del(s->writable);
+	return s->warming != NULL;
+}
+
 static void on_writable(evutil_socket_t fd, short what, void *arg)
 {
 	struct http_sending *s = arg;
@@ -59,6 +78,8 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	if (warm(s))
+		return;
 	s->left = http_sendfile(c, s->file, &s->from, s->left);
 	if (s->left > 0 || c->broken)
 		return;
@@ -88,6 +109,7 @@ struct http_sending *http_sending_free(struct http_sending *s)
 {
 	if (!s)
 		return NULL;
+	job_free(s->warming);
 	event_free(s->writable);
 	http_file_unref(s->file);
 	free(s);

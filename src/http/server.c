@@ -34,6 +34,10 @@ LOG_AREA("http");
 #define TICK         USEC_PER_SEC
 #define ACCEPT_PAUSE (100 * USEC_PER_MSEC)
 
+/* Of helpers that read files in. */
+#define WARMING_THREADS   2
+#define WARMING_QUEUE_MAX 1024
+
 /* Connections that send what they hold, until sockets have their turn. */
 #define HOLDING_PER_TURN 64
 
@@ -412,6 +416,7 @@ struct http_server *http_server_new(struct loop *loop, const struct http_setting
 
 	*server = (struct http_server){
 		.loop = loop,
+		.jobs = jobs_new(loop, WARMING_THREADS, WARMING_QUEUE_MAX),
 		.limits = limits_new(settings),
 		.on_head = on_head,
 		.arg = arg,
@@ -446,6 +451,7 @@ struct http_server *http_server_free(struct http_server *server)
 		release(server, c);
 	}
 
+	jobs_free(server->jobs);
 	timer_free(server->resume);
 	event_free(server->queue_event);
 	event_free(server->holding_event);

@@ -3,6 +3,8 @@
 // Published pages: what every answer about one has, and what a hostile one gets out of the app whose
 // origin it shares.
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import fs from "node:fs";
 import path from "node:path";
 import test from "node:test";
@@ -182,6 +184,44 @@ test("a hostile page gets nothing of the app, in a frame of it or by itself", { 
 	await tab.value("navigator.serviceWorker.getRegistrations().then((all) => { window.workers = all.length; })");
 	await until(async () => (await tab.value("window.workers")) !== undefined, "the browser has counted workers");
 	assert.equal(await tab.value("window.workers"), 0);
+});
+
+// Whether the page cache let go of the file: not all file systems have one, nor tell.
+const DROP = `
+import errno, os, sys
+fd = os.open(sys.argv[1], os.O_RDONLY)
+os.fsync(fd)
+os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+def cold(at):
+    try:
+        os.preadv(fd, [bytearray(1)], at, os.RWF_NOWAIT)
+    except OSError as e:
+        return e.errno == errno.EAGAIN
+sys.exit(0 if all(cold(at) for at in range(0, os.fstat(fd).st_size, 1 << 20)) else 1)
+`;
+
+test("a large file that is not in memory is read in by a helper, whole and in parts", async (t) => {
+	const content = randomBytes(3 << 20).toString("base64"); // 4 MiB
+	const { d, url } = await published(t, { "index.html": "<h1>x</h1>", "large.bin": content });
+	const releases = path.join(d.state, "published", "s~published", "releases");
+	const file = path.join(releases, fs.readdirSync(releases)[0], "files", "large.bin");
+	const get = async (headers) => (await d.anonymous.get(`${url}large.bin`, { headers })).text;
+	const cold_reads = () => d.metric("previewd_static_cold_reads_total");
+	const is_cold = () => spawnSync("python3", ["-c", DROP, file]).status === 0;
+	const drop = async () => {
+		await new Promise((resolve) => setTimeout(resolve, 1100)); // what was found in memory is believed for a second
+		return until(is_cold, "it is gone from memory", 5_000).catch(() => false);
+	};
+
+	assert.equal(await get(), content);
+	const before = await cold_reads();
+	if (!(await drop())) return t.skip("the page cache keeps the file, or cannot say");
+	assert.equal(await get(), content);
+	const whole = await cold_reads();
+	assert.ok(whole > before, "what was missing was read in");
+	if (!(await drop())) return;
+	assert.equal(await get({ range: "bytes=2000000-3999999" }), content.slice(2_000_000, 4_000_000));
+	assert.ok((await cold_reads()) > whole, "so was the part");
 });
 
 test("the same page left alone gets what it wants, so what refused it was ours", { skip, timeout: 300_000 }, async (t) => {
