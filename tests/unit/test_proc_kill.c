@@ -69,21 +69,36 @@ static void run(struct world *w)
 	assert_int_equal(w->n_done, w->n_wanted);
 }
 
-/* Ends all of one helper, by its root (unless it is gone) and its mark. */
-static struct ending end_helper(const struct helper *h, usec_t grace)
+static void start_by_pid(struct world *w, struct ending *e, pid_t pid, usec_t grace)
 {
-	struct pidref root = PIDREF_NONE;
+	struct pidref root;
+
+	assert_int_equal(pidref_of(pid, &root), 0);
+	start(w, e, &(struct proc_tree_settings){ .root = &root }, grace);
+	pidref_done(&root);
+}
+
+static struct ending end_tree(const struct proc_tree_settings *settings, usec_t grace)
+{
 	struct world w;
 	struct ending e;
 
 	world_init(&w);
-	(void)!pidref_of(h->pid, &root);
-	start(&w, &e,
-	      &(struct proc_tree_settings){ .root = &root, .mark = task_mark, .subreaper = 0 },
-	      grace);
-	pidref_done(&root);
+	start(&w, &e, settings, grace);
 	run(&w);
 	world_done(&w);
+	return e;
+}
+
+/* Ends all of one helper, by its root (unless it is gone) and its mark. */
+static struct ending end_helper(const struct helper *h, usec_t grace)
+{
+	struct pidref root = PIDREF_NONE;
+	struct ending e;
+
+	(void)!pidref_of(h->pid, &root);
+	e = end_tree(&(struct proc_tree_settings){ .root = &root, .mark = task_mark }, grace);
+	pidref_done(&root);
 	return e;
 }
 
@@ -128,14 +143,9 @@ static void a_lost_grandchild_goes_too(void **state)
 static void under_a_subreaper_no_mark_is_needed(void **state)
 {
 	struct helper h = helper_start("subreaper", NULL);
-	struct world w;
-	struct ending e;
+	struct ending e = end_tree(&(struct proc_tree_settings){ .subreaper = h.pid }, LONG);
 
 	(void)state;
-	world_init(&w);
-	start(&w, &e, &(struct proc_tree_settings){ .subreaper = h.pid }, LONG);
-	run(&w);
-	world_done(&w);
 	assert_int_equal(e.ended, 1);
 	assert_int_equal(e.n_left, 0);
 	assert_false(runs(h.other));
@@ -217,17 +227,13 @@ static void a_tree_that_is_gone_already_is_done_with_nothing(void **state)
 {
 	struct helper h = helper_start("pause", NULL);
 	struct pidref root;
-	struct world w;
 	struct ending e;
 
 	(void)state;
 	assert_int_equal(pidref_of(h.pid, &root), 0);
 	kill(h.pid, SIGKILL);
 	wait_for_state(h.pid, 'Z'); /* and nobody reaps it yet */
-	world_init(&w);
-	start(&w, &e, &(struct proc_tree_settings){ .root = &root }, LONG);
-	run(&w);
-	world_done(&w);
+	e = end_tree(&(struct proc_tree_settings){ .root = &root }, LONG);
 	pidref_done(&root);
 	assert_int_equal(e.ended + e.n_left, 0);
 	helper_end(&h);
@@ -237,16 +243,12 @@ static void a_reused_pid_is_not_killed(void **state)
 {
 	struct helper h = helper_start("pause", NULL);
 	struct pidref root;
-	struct world w;
 	struct ending e;
 
 	(void)state;
 	assert_int_equal(pidref_of(h.pid, &root), 0);
 	root.start_time--;
-	world_init(&w);
-	start(&w, &e, &(struct proc_tree_settings){ .root = &root }, 0);
-	run(&w);
-	world_done(&w);
+	e = end_tree(&(struct proc_tree_settings){ .root = &root }, 0);
 	pidref_done(&root);
 	assert_int_equal(e.ended + e.n_left, 0);
 	assert_true(runs(h.pid));
@@ -257,20 +259,15 @@ static void a_stuck_killing_delays_no_other(void **state)
 {
 	struct helper deaf = helper_start("deaf", NULL), polite[8];
 	struct ending stuck, endings[ARRAY_SIZE(polite)];
-	struct pidref root;
 	struct world w;
 
 	(void)state;
 	world_init(&w);
-	assert_int_equal(pidref_of(deaf.pid, &root), 0);
-	start(&w, &stuck, &(struct proc_tree_settings){ .root = &root }, LONG);
-	pidref_done(&root);
+	start_by_pid(&w, &stuck, deaf.pid, LONG);
 	w.n_wanted = 0; /* it isn't waited for */
 	for (size_t i = 0; i < ARRAY_SIZE(polite); i++) {
 		polite[i] = helper_start("pause", NULL);
-		assert_int_equal(pidref_of(polite[i].pid, &root), 0);
-		start(&w, &endings[i], &(struct proc_tree_settings){ .root = &root }, LONG);
-		pidref_done(&root);
+		start_by_pid(&w, &endings[i], polite[i].pid, LONG);
 	}
 	run(&w);
 	assert_false(stuck.is_done);
@@ -288,15 +285,12 @@ static void a_stuck_killing_delays_no_other(void **state)
 static void a_killing_may_be_freed_while_it_looks(void **state)
 {
 	struct helper h = helper_start("deaf", NULL);
-	struct pidref root;
 	struct world w;
 	struct ending e;
 
 	(void)state;
 	world_init(&w);
-	assert_int_equal(pidref_of(h.pid, &root), 0);
-	start(&w, &e, &(struct proc_tree_settings){ .root = &root }, LONG);
-	pidref_done(&root);
+	start_by_pid(&w, &e, h.pid, LONG);
 	e.kill = proc_kill_free(e.kill);
 	world_done(&w);
 	assert_false(e.is_done);
