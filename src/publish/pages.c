@@ -239,23 +239,14 @@ void page_save(const struct page *page)
 
 struct page_removal {
 	int root_fd;
-	char *session_id, *name;
+	char taken[RELEASE_TAKEN_SIZE];
 };
-
-static void removal_free(void *arg)
-{
-	struct page_removal *r = arg;
-
-	free(r->session_id);
-	free(r->name);
-	free(r);
-}
 
 static int removal_work(void *input)
 {
 	const struct page_removal *r = input;
 
-	return release_remove_all(r->root_fd, r->session_id, r->name);
+	return release_remove_taken(r->root_fd, r->taken);
 }
 
 static void on_removed(int result, void *arg)
@@ -265,44 +256,43 @@ static void on_removed(int result, void *arg)
 		log_warning_errno(result, "the files of a page that is gone are still there");
 }
 
-/* By the thread that makes changes of pages: one published again meanwhile comes after. */
-static void remove_consume(struct publisher *p, struct page_removal *r)
+/* Its name goes before a build can begin that makes the place anew: that one must not go with it.
+ */
+static void place_remove(struct publisher *p, const char *session_id, const char *name)
 {
-	if (!job_start(p->switcher, removal_work, r, removal_free, on_removed, NULL))
-		removal_free(r); /* the next start does it */
+	struct page_removal *r = xcalloc(1, sizeof(*r));
+	int result;
+
+	r->root_fd = p->published_fd;
+	result = release_take_away(r->root_fd, session_id, name, r->taken);
+	if (result < 0 && result != -ENOENT)
+		on_removed(result, NULL);
+	if (result < 0 || !job_start(p->switcher, removal_work, r, free, on_removed, NULL))
+		free(r); /* what is still there goes at the next start */
 }
 
 void page_remove(struct page *page)
 {
 	struct publisher *p = page->shelf->publisher;
-	struct page_removal *r = xcalloc(1, sizeof(*r));
 	struct store_batch *batch = store_batch_new();
 
 	store_delete(batch, RECORD_KIND_PUBLISHED,
 		     &(struct record_published){ .session_id = page->shelf->session_id,
 						 .name = page->name });
 	publisher_commit(p, batch);
-	r->root_fd = p->published_fd;
-	r->session_id = xstrdup(page->shelf->session_id);
-	r->name = xstrdup(page->name);
+	place_remove(p, page->shelf->session_id, page->name);
 	page_free(page);
-	remove_consume(p, r);
 }
 
 void place_remove_unknown(struct publisher *p, const char *key)
 {
 	const char *name = strrchr(key, '~'); /* no name has one */
 	scoped(freep) char *session_id = name ? xstrndup(key, (size_t)(name - key)) : NULL;
-	struct page_removal *r;
 
 	if (!session_id || !id_is_valid(session_id) || !name_is_valid(name + 1) ||
 	    page_find(p, session_id, name + 1))
 		return;
-	r = xcalloc(1, sizeof(*r));
-	r->root_fd = p->published_fd;
-	r->session_id = STEAL(session_id);
-	r->name = xstrdup(name + 1);
-	remove_consume(p, r);
+	place_remove(p, session_id, name + 1);
 }
 
 /*

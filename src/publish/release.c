@@ -507,19 +507,32 @@ int release_reconcile(int root_fd)
 	return first;
 }
 
-int release_remove_all(int root_fd, const char *session_id, const char *name)
+int release_take_away(int root_fd, const char *session_id, const char *name,
+		      char ret[static RELEASE_TAKEN_SIZE])
 {
 	scoped(freep) char *key = key_of(session_id, name);
-	scoped(freep) char *old = NULL;
 	char chance[17];
 
 	random_hex(chance, 8);
-	old = xasprintf(PLACE_OLD "%s", chance);
+	snprintf(ret, RELEASE_TAKEN_SIZE, PLACE_OLD "%s", chance);
 	step("rename place");
-	if (renameat(root_fd, key, root_fd, old) < 0)
-		return errno == ENOENT ? 0 : -errno;
+	return renameat(root_fd, key, root_fd, ret) < 0 ? -errno : 0;
+}
+
+int release_remove_taken(int root_fd, const char *taken)
+{
 	if (fsync(root_fd) < 0)
 		return -errno;
 	step("remove place");
-	return remove_tree_at(root_fd, old);
+	return remove_tree_at(root_fd, taken);
+}
+
+int release_remove_all(int root_fd, const char *session_id, const char *name)
+{
+	char taken[RELEASE_TAKEN_SIZE];
+	int r = release_take_away(root_fd, session_id, name, taken);
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	return release_remove_taken(root_fd, taken);
 }

@@ -77,7 +77,14 @@ int release_prune(int place_fd, const struct release_keep *keep) must_use;
 /* At start: staging directories, half removed releases and a dangling `current` go. */
 int release_reconcile(int root_fd) must_use;
 
-/* All of a place. */
+/*
+ * All of a place.  In two steps: at once, so that what is published there again has a new one, and
+ * what takes its time.
+ */
+#define RELEASE_TAKEN_SIZE 32
+int release_take_away(int root_fd, const char *session_id, const char *name,
+		      char ret[static RELEASE_TAKEN_SIZE]) must_use;
+int release_remove_taken(int root_fd, const char *taken) must_use;
 int release_remove_all(int root_fd, const char *session_id, const char *name) must_use;
 
 /* For tests: called before each step that changes the disk. */

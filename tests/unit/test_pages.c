@@ -466,6 +466,40 @@ static void the_end_finds_pages_that_wait_to_be_opened(void **state)
 	settle(b->w);
 }
 
+static void what_is_published_again_does_not_go_with_what_failed_before(void **state)
+{
+	struct published *b = *state;
+	struct session_ref ref = ref_of("s"), other = ref_of("other");
+	scoped(publish_params_done) struct publish_params params;
+	scoped(outcome_done) struct outcome switched = { 0 }, failed = { 0 }, good = { 0 };
+	scoped(freep) char *first = publish(b, b->w->ann, "other", "<h1>one</h1>");
+	scoped(freep) char *second = publish(b, b->w->ann, "other", "<h1>two</h1>");
+
+	/* The thread that changes pages is busy with another's. */
+	hold_the_switch();
+	switched.op = publisher_activate(b->p, b->w->ann, &other, "published", first, NULL,
+					 on_outcome, &switched, NULL);
+	wait_until(b->w, b->p->switchings);
+	await_the_step();
+
+	publish_params_init(&params);
+	params.workdir = xasprintf("%s/nowhere", b->path);
+	failed.op =
+		publisher_build(b->p, b->w->ann, &ref, &params, true, on_outcome, &failed, NULL);
+	wait_until(b->w, failed.done);
+	assert_int_equal(failed.code, FAULT_NOT_A_PROJECT);
+	free(params.workdir);
+	params.workdir = xstrdup(b->project);
+	good.op = publisher_build(b->p, b->w->ann, &ref, &params, true, on_outcome, &good, NULL);
+	wait_until(b->w, page_find(b->p, "s", "published")->users == 2); /* it is switched */
+
+	let_go_on();
+	wait_until(b->w, good.done && switched.done);
+	close_pipes();
+	assert_int_equal(good.result, 0);
+	assert_string_not_equal(first, second);
+}
+
 int main(void)
 {
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up_publisher, tear_down_publisher)
@@ -476,6 +510,7 @@ int main(void)
 		test(a_page_whose_session_ends_while_it_is_switched_ends_with_it),
 		test(a_build_whose_session_ends_while_its_release_is_switched_to_is_forgotten),
 		test(nothing_is_left_of_a_build_that_is_canceled_as_its_release_is_made),
+		test(what_is_published_again_does_not_go_with_what_failed_before),
 		test(a_resolver_that_is_silent_holds_up_no_build),
 		test(the_end_finds_pages_that_wait_to_be_opened),
 	};
