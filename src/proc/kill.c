@@ -25,6 +25,7 @@ LOG_AREA("proc");
 #define AFTER_SIGKILL    (5 * USEC_PER_SEC) /* then what is left is said to be left */
 #define WATCH_MAX        64                 /* pidfds held at once by one killing */
 #define LOOKS_TO_BE_SURE 3
+#define LOOKS_MAX        16 /* where new processes come all the time, no look is sure */
 #define STOP_LOOKS_MAX   16
 #define PAUSE_MIN        (5 * USEC_PER_MSEC)
 #define PAUSE_FIRST      (20 * USEC_PER_MSEC)
@@ -190,8 +191,11 @@ static int round_work(void *input)
 
 	/* /proc isn't read in one instant: a child born behind the walk, of a parent that ended
 	 * before it, would be missed by one look alone. */
-	for (int looks = 0; r == 0 && looks < LOOKS_TO_BE_SURE; looks++)
+	for (int looks = 0, sure = 0; r == 0 && sure < LOOKS_TO_BE_SURE && looks < LOOKS_MAX;
+	     looks++) {
 		r = proc_tree_look(round->tree);
+		sure += proc_tree_is_settled(round->tree);
+	}
 	if (r <= 0)
 		return r;
 	if (round->phase == PHASE_TERM)

@@ -227,7 +227,7 @@ int processes_each(process_fn *fn, void *arg)
 		before = now;
 		now = swap;
 	}
-	return 0;
+	return is_news ? 1 : 0;
 }
 
 struct list {

@@ -59,7 +59,7 @@ bool process_is_over(const struct process *p);
 int processes_read(struct process **ret, size_t *ret_n) must_use;
 
 /* The same one by one, each just after it was read: what vanishes in a moment may still be there.
- */
+ * 1 where new ones came to the end, so that one may have been missed. */
 typedef void process_fn(const struct process *p, void *arg);
 int processes_each(process_fn *fn, void *arg) must_use;
 

@@ -21,6 +21,7 @@ struct proc_tree {
 	char *mark; /* "PREVIEWD_TASK_MARK=..." or NULL */
 	char *cgroup;
 	bool cgroup_is_killable;
+	bool is_settled;         /* nobody came or went while the last look was taken */
 	struct process *members; /* of the last look, sorted by pid */
 	size_t n_members;
 };
@@ -279,6 +280,7 @@ int proc_tree_look(struct proc_tree *t)
 	r = processes_each(see, &l);
 	if (r < 0)
 		return r;
+	t->is_settled = r == 0;
 	if (l.n > 0)
 		qsort(l.all, l.n, sizeof(*l.all), by_pid);
 
@@ -300,6 +302,11 @@ size_t proc_tree_processes(const struct proc_tree *t, const struct process **ret
 const char *proc_tree_killable_cgroup(const struct proc_tree *t)
 {
 	return t->cgroup_is_killable ? t->cgroup : NULL;
+}
+
+bool proc_tree_is_settled(const struct proc_tree *t)
+{
+	return t->is_settled;
 }
 
 const struct pidref *proc_tree_root(const struct proc_tree *t)

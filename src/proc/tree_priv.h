@@ -9,6 +9,11 @@
  * caller or an ancestor of it inside. */
 const char *proc_tree_killable_cgroup(const struct proc_tree *t);
 
+/* Whether the last look ended with nobody new: else who runs from child to child may have been
+ * missed.
+ */
+bool proc_tree_is_settled(const struct proc_tree *t);
+
 /* The first process of the tree; pid 0 when it had none. */
 const struct pidref *proc_tree_root(const struct proc_tree *t);
 
