@@ -145,7 +145,7 @@ int syncfs(int fd)
 static void packages_are_said_to_be_whole_when_they_are_on_disk(void **state)
 {
 	struct place *p = *state;
-	struct settle *s = settle_new(p->fd, "builds/w");
+	struct settle *s = settle_new(p->fd, "builds/w/install", NULL);
 
 	assert_int_equal(make_directory_at(p->fd, "builds/w"), 0);
 	assert_int_equal(make_directory_at(p->fd, "builds/w/install"), 0);
@@ -156,7 +156,7 @@ static void packages_are_said_to_be_whole_when_they_are_on_disk(void **state)
 	n_synced = 0;
 	assert_int_equal(settle_work(s), 0);
 	assert_int_equal(n_synced, 1);
-	assert_int_equal(faccessat(p->fd, "builds/w/install/size", F_OK, 0), 0);
+	assert_int_equal(faccessat(p->fd, "builds/w/install.kept/size", F_OK, 0), 0);
 	settle_free(s);
 }
 
