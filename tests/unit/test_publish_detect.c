@@ -334,7 +334,6 @@ static void a_machine_short_of_descriptors_is_blamed_and_not_the_project(void **
 		}
 		assert_string_equal(p->framework->name, "vite");
 		assert_string_equal(p->lockfile, "pnpm-lock.yaml");
-		assert_string_equal(p->node_range, "22");
 	}
 	tree_done(&t);
 }
