@@ -26,7 +26,7 @@
 
 /* The directory that holds `name`: what was made, renamed or removed there lasts when that is on
  * disk. */
-static int sync_parent(int dirfd, const char *name)
+int sync_parent_at(int dirfd, const char *name)
 {
 	const char *slash = strrchr(name, '/');
 	scoped(freep) char *parent =
@@ -43,7 +43,7 @@ static int make_directory(const char *path, mode_t mode)
 	struct stat st;
 
 	if (mkdir(path, mode) == 0) {
-		const int r = sync_parent(AT_FDCWD, path);
+		const int r = sync_parent_at(AT_FDCWD, path);
 
 		/* One may be allowed to make names where one can't look. */
 		return r == -EACCES ? 0 : r;
@@ -198,7 +198,7 @@ int write_file_at(int dirfd, const char *name, const void *data, size_t len, mod
 		unlinkat(dirfd, temporary, 0);
 		return r;
 	}
-	return sync_parent(dirfd, name);
+	return sync_parent_at(dirfd, name);
 }
 
 static bool is_temporary(const char *name)

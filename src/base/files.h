@@ -43,3 +43,6 @@ int write_file_at(int dirfd, const char *name, const void *data, size_t len, mod
 
 /* Removes the temporary files that an end in the middle of that has left in the directory. */
 int remove_temporaries_at(int dirfd) must_use;
+
+/* The directory that holds `name` onto the disk: only then does a rename in it last. */
+int sync_parent_at(int dirfd, const char *name) must_use;

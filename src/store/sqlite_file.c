@@ -12,7 +12,10 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/mem.h"
+
+LOG_AREA("store");
 
 #define APPLICATION_ID 0x70727664 /* "prvd" */
 
@@ -188,6 +191,9 @@ int sqlite_errno(sqlite3 *db, int rc)
 	case SQLITE_FULL:
 		return -ENOSPC;
 	case SQLITE_IOERR:
+		/* of the index of the log, at whose failure nothing is cleaned up */
+		if (rc == SQLITE_IOERR_SHMSIZE || rc == SQLITE_IOERR_SHMOPEN)
+			return errno_of_system(sqlite3_system_errno(db));
 		return errno_of_system(last_errno_of_log(db));
 	case SQLITE_CANTOPEN:
 		return errno_of_system(sqlite3_system_errno(db));
@@ -364,6 +370,45 @@ static int migrate(sqlite3 *db, int64_t version)
 	return rc; /* after a failure the file is closed, which rolls back */
 }
 
+static int back_up(sqlite3 *db, const char *path, int64_t version, struct fault *reterr)
+{
+	scoped(freep) char *copy = sqlite_backup_path(path, version);
+	const int r = sqlite_backup(db, path, version);
+
+	if (r < 0)
+		return refuse(
+			reterr, r,
+			"the database '%s' is of an older previewd (schema %lld) and was left "
+			"as it is, for no copy of it could be kept as '%s': %s; see that there "
+			"is space for one, and that the directory is writable",
+			path, (long long)version, copy, strerror(-r));
+	log_info(
+		"the database '%s' is brought from schema %lld to %lld; '%s' is a copy of it as it "
+		"was",
+		path, (long long)version, (long long)SCHEMA_VERSION, copy);
+	return 0;
+}
+
+/* From `version` to today's: the whole way or not at all. */
+static int upgrade(sqlite3 *db, const char *path, int64_t version, struct fault *reterr)
+{
+	const bool is_new = version == 0;
+	int r = 0, rc;
+
+	if (version == SCHEMA_VERSION)
+		return 0;
+	if (!is_new)
+		r = back_up(db, path, version, reterr);
+	if (r < 0)
+		return r;
+
+	rc = migrate(db, version);
+	if (rc != SQLITE_OK)
+		return refuse_sqlite(reterr, db, rc, path);
+	sqlite_backup_remove_older(path, version);
+	return 0;
+}
+
 static int enter_wal_mode(sqlite3 *db, const char *path, struct fault *reterr)
 {
 	scoped(freep) char *mode = NULL;
@@ -406,10 +451,11 @@ static int check_and_prepare(sqlite3 *db, const char *path, bool synchronous_ful
 	rc = sqlite3_exec(
 		db, synchronous_full ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL",
 		NULL, NULL, NULL);
-	if (rc == SQLITE_OK && version < SCHEMA_VERSION)
-		rc = migrate(db, version);
 	if (rc != SQLITE_OK)
 		return refuse_sqlite(reterr, db, rc, path);
+	r = upgrade(db, path, version, reterr);
+	if (r < 0)
+		return r;
 
 	sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
 	return 0;

@@ -1,116 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The SQLite back end against a hostile world: kill -9 at every write, full and sick disks, files
- * that are damaged, foreign, newer or read-only.  SQLite lets its system calls be replaced, which
- * is how a test stands between any two of them.
+ * that are damaged, foreign, newer or read-only.
  */
-#include "store/store.h"
-
-#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <semaphore.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <sqlite3.h>
-#include <stdarg.h>
-#include <stdatomic.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-/* cmocka wants the three it needs above it */
-#include <cmocka.h>
 
-#include "../store_help.h"
+#include "../store_world.h"
 #include "base/files.h"
 #include "base/metrics.h"
-
-/* The world as SQLite sees it. */
-static atomic_int steps_to_live = -1;          /* kill -9 before the one that makes it 0 */
-static atomic_int write_errno;                 /* each write fails with it */
-static atomic_llong file_size_max = INT64_MAX; /* past it there is no space */
-static atomic_bool gate_closed;                /* the next write waits for `gate` */
-static sem_t at_gate, gate;
-static atomic_int n_syncs;
-static atomic_int sync_errno; /* each sync fails with it */
-
-static void step(void)
-{
-	if (atomic_load(&steps_to_live) > 0 && atomic_fetch_sub(&steps_to_live, 1) == 1)
-		kill(getpid(), SIGKILL);
-}
-
-static ssize_t hostile_pwrite(int fd, const void *data, size_t len, off_t offset)
-{
-	step();
-	if (atomic_exchange(&gate_closed, false)) {
-		sem_post(&at_gate);
-		sem_wait(&gate);
-	}
-	if (offset + (off_t)len > atomic_load(&file_size_max))
-		errno = ENOSPC;
-	else if (atomic_load(&write_errno))
-		errno = atomic_load(&write_errno);
-	else
-		return pwrite(fd, data, len, offset);
-	return -1;
-}
-
-static int hostile_ftruncate(int fd, off_t size)
-{
-	step();
-	return ftruncate(fd, size);
-}
-
-static int hostile_unlink(const char *path)
-{
-	step();
-	return unlink(path);
-}
-
-/* Instead of libc's, also for libsqlite3. */
-int fdatasync(int fd)
-{
-	atomic_fetch_add(&n_syncs, 1);
-	if (atomic_load(&sync_errno)) {
-		errno = atomic_load(&sync_errno);
-		return -1;
-	}
-	return (int)syscall(SYS_fdatasync, fd);
-}
-
-static void make_world_hostile(void)
-{
-	sqlite3_vfs *vfs;
-
-	sqlite3_initialize();
-	vfs = sqlite3_vfs_find(NULL);
-	vfs->xSetSystemCall(vfs, "pwrite", (sqlite3_syscall_ptr)hostile_pwrite);
-	vfs->xSetSystemCall(vfs, "pwrite64", (sqlite3_syscall_ptr)hostile_pwrite);
-	vfs->xSetSystemCall(vfs, "ftruncate", (sqlite3_syscall_ptr)hostile_ftruncate);
-	vfs->xSetSystemCall(vfs, "unlink", (sqlite3_syscall_ptr)hostile_unlink);
-	sem_init(&at_gate, 0, 0);
-	sem_init(&gate, 0, 0);
-}
-
-struct fixture {
-	struct loop *loop;
-	char *dir;
-	char *path;
-	struct store *store;
-};
-
-static int open_at(struct fixture *f, struct fault *reterr)
-{
-	const struct store_sqlite_settings settings = {
-		.path = f->path,
-		.synchronous_full = true,
-		.pending_max = 1000,
-	};
-
-	return store_sqlite_open(f->loop, &settings, &f->store, reterr);
-}
 
 static int setup(void **state)
 {
@@ -137,30 +37,6 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void open_well(struct fixture *f)
-{
-	scoped(fault_done) struct fault fault = { 0 };
-
-	if (open_at(f, &fault) < 0)
-		fail_msg("%s", fault.detail);
-}
-
-static void close_store(struct fixture *f)
-{
-	f->store = store_free(f->store);
-}
-
-static void assert_refused(struct fixture *f, int error, const char *saying)
-{
-	scoped(fault_done) struct fault fault = { 0 };
-
-	assert_int_equal(open_at(f, &fault), error);
-	assert_int_equal(fault.code, FAULT_STORE_UNAVAILABLE);
-	assert_non_null(strstr(fault.detail, f->path));
-	if (!strstr(fault.detail, saying))
-		fail_msg("not '%s': %s", saying, fault.detail);
-}
-
 static int put(struct fixture *f, const char *name)
 {
 	return put_and_wait(f->loop, f->store, "s1", name);
@@ -182,70 +58,6 @@ static struct store_batch *large_batch(const char *session_id, int n)
 		store_put(b, RECORD_KIND_ATTACHMENT, &a);
 	}
 	return b;
-}
-
-static void run_sql(const char *path, const char *sql)
-{
-	sqlite3 *db;
-
-	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-	sqlite3_close(db);
-}
-
-/*
- * Tests in a process of their own: one that is killed, or that gives up its rights.  cmocka's
- * assertions would jump into the parent's copy, so a child checks with CHECK().
- */
-#define CHECK(condition)                                                                \
-	do {                                                                            \
-		if (!(condition)) {                                                     \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-			_exit(1);                                                       \
-		}                                                                       \
-	} while (0)
-
-#define CHILD_SKIPS 77
-
-static pid_t start_child(void (*fn)(struct fixture *f, int out), struct fixture *f, int *ret_pipe)
-{
-	int ends[2];
-	pid_t pid;
-
-	assert_int_equal(pipe(ends), 0);
-	fflush(NULL);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		alarm(60);
-		close(ends[0]);
-		fn(f, ends[1]);
-		_exit(0);
-	}
-	close(ends[1]);
-	*ret_pipe = ends[0];
-	return pid;
-}
-
-static int end_of_child(pid_t pid)
-{
-	int status;
-
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	return status;
-}
-
-static void run_child(void (*fn)(struct fixture *f, int out), struct fixture *f)
-{
-	int out, status;
-	pid_t pid = start_child(fn, f, &out);
-
-	close(out);
-	status = end_of_child(pid);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == CHILD_SKIPS)
-		skip();
-	assert_true(WIFEXITED(status));
-	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
 /* ---- the schema ---- */
