@@ -5,10 +5,8 @@
 #include "daemon/daemon.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -21,6 +19,7 @@
 #include "base/parse.h"
 #include "bus/bus.h"
 #include "canvas/canvas.h"
+#include "daemon/state.h"
 #include "http/server.h"
 #include "loop/jobs.h"
 #include "loop/loop.h"
@@ -95,35 +94,14 @@ static struct http_settings http_settings_of(const struct settings *s)
 	};
 }
 
-/*
- * The state directory belongs to one daemon at a time.
- */
 static int state_open(struct daemon *d, struct fault *reterr)
 {
-	int r;
-
 	d->state_dir = d->settings->server_state_dir ? xstrdup(d->settings->server_state_dir)
 						     : default_state_dir();
 	if (!d->state_dir)
 		return fault_set(reterr, FAULT_BAD_REQUEST,
 				 "no state directory: set server.state_dir, or HOME");
-
-	r = mkdir_parents(d->state_dir, 0700);
-	if (r >= 0)
-		r = d->state_dirfd = open_directory(d->state_dir);
-	if (r >= 0)
-		r = d->lockfd = openat(d->state_dirfd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (r < 0)
-		return fault_set(reterr, FAULT_STORE_UNAVAILABLE,
-				 "the state directory %s cannot be used: %s", d->state_dir,
-				 strerror(errno));
-	if (flock(d->lockfd, LOCK_EX | LOCK_NB) < 0)
-		return fault_set(reterr, FAULT_STORE_UNAVAILABLE,
-				 "another previewd uses the state directory %s", d->state_dir);
-	r = remove_temporaries_at(d->state_dirfd);
-	if (r < 0)
-		log_warning_errno(r, "what an earlier end left in the state directory stays");
-	return 0;
+	return state_directory_open(d->state_dir, &d->state_dirfd, &d->lockfd, reterr);
 }
 
 static int store_open(struct daemon *d, struct fault *reterr)

@@ -1,4 +1,4 @@
-libpreviewd_a_SOURCES += %reldir%/daemon.c %reldir%/daemon.h
+libpreviewd_a_SOURCES += %reldir%/daemon.c %reldir%/daemon.h %reldir%/state.c %reldir%/state.h
 
 bin_PROGRAMS += previewd
 previewd_SOURCES = %reldir%/main.c

@@ -256,6 +256,40 @@ test("a state directory that cannot be written is refused", async (t) => {
 	await refuses_to_start(d, new RegExp(state));
 });
 
+test("a state directory in which everybody may write is refused, a group's is warned of", async (t) => {
+	const state = temp_dir(t);
+	const d = new Daemon(t, { state });
+	fs.chmodSync(state, 0o777);
+	await refuses_to_start(d, /everybody may write.*chmod 0700/);
+	assert.deepEqual(fs.readdirSync(state), []);
+	fs.chmodSync(state, 0o770);
+	await d.start();
+	assert.match(d.child.stderr.text, /may be written by its group/);
+});
+
+test("another user's state directory is refused, and left as it is", async (t) => {
+	if (!is_root) return t.skip("only root can make one");
+	const state = temp_dir(t);
+	fs.chownSync(state, 65534, 65534);
+	await refuses_to_start(new Daemon(t, { state }), /belongs to uid 65534.*runs as uid 0/);
+	assert.deepEqual(fs.readdirSync(state), []);
+});
+
+test("an older database is brought up to date, with a copy of it beside", async (t) => {
+	const d = await with_a_past(t);
+	/* what the newest schema added, taken away again */
+	execFileSync("python3", ["-c", `if True:
+		import sqlite3, sys
+		c = sqlite3.connect(sys.argv[1])
+		c.executescript("""ALTER TABLE session DROP COLUMN workdir_uid;
+			ALTER TABLE attachment DROP COLUMN release_id;
+			DROP TABLE build; DROP TABLE published; PRAGMA user_version = 5""")`, database(d)]);
+	await d.start();
+	assert.deepEqual((await d.admin.names("s1")).sort(), ["a", "b", "c"]);
+	assert.match(d.child.stderr.text, /previewd\.db.* from schema 5 to \d+.*previewd\.db\.schema-5/);
+	assert.equal(fs.statSync(database(d) + ".schema-5").mode & 0o7777, 0o600);
+});
+
 test("a read-only database is refused", async (t) => {
 	const disk = small_disk(t, "2m");
 	if (!disk) return t.skip("cannot mount a tmpfs here");
