@@ -16,7 +16,7 @@ libpreviewd_a_SOURCES += \
 	%reldir%/watch.c %reldir%/watch.h
 
 # It runs in the sandbox, under limits that sanitizers don't bear.
-libexec_PROGRAMS += previewd-sandbox
+pkglibexec_PROGRAMS += previewd-sandbox
 previewd_sandbox_SOURCES = %reldir%/inside.c
 previewd_sandbox_CFLAGS = -std=gnu11 $(WARN_CFLAGS)
 previewd_sandbox_LDFLAGS =

@@ -61,7 +61,7 @@ static char *find_inside(void)
 	if (slash)
 		found = existing_program(
 			xasprintf("%.*s/" INSIDE_PROGRAM, (int)(slash - self), self));
-	return found ? found : existing_program(xstrdup(LIBEXECDIR "/" INSIDE_PROGRAM));
+	return found ? found : existing_program(xstrdup(PKGLIBEXECDIR "/" INSIDE_PROGRAM));
 }
 
 static char *find_bwrap(void)

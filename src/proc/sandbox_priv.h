@@ -46,7 +46,7 @@ struct sandbox_host {
 	char *resolv_conf; /* the file behind /etc/resolv.conf, NULL: there is none */
 };
 
-/* `inside` NULL: beside this program's own file, else in libexecdir. */
+/* `inside` NULL: beside this program's own file, else in pkglibexecdir. */
 void sandbox_host_read(struct sandbox_host *h, const char *inside);
 void sandbox_host_done(struct sandbox_host *h);
 

@@ -95,7 +95,7 @@ static const struct cause causes[] = {
 	  "previewd was built without libseccomp: install libseccomp-dev (Debian, Ubuntu) or "
 	  "libseccomp-devel (Fedora) and build it again" },
 	{ lacks_inside,
-	  INSIDE_PROGRAM " is not in " LIBEXECDIR ": install previewd again, whole" },
+	  INSIDE_PROGRAM " is not in " PKGLIBEXECDIR ": install previewd again, whole" },
 	{ lacks_bwrap,
 	  "bwrap is not installed: apt install bubblewrap (Debian, Ubuntu), dnf install bubblewrap "
 	  "(Fedora), pacman -S bubblewrap (Arch), apk add bubblewrap (Alpine)" },
