@@ -1,4 +1,5 @@
 libpreviewd_a_SOURCES += \
+	%reldir%/beneath.c %reldir%/beneath.h \
 	%reldir%/bytes.h \
 	%reldir%/cleanup.h \
 	%reldir%/clock.c %reldir%/clock.h \
@@ -17,6 +18,7 @@ libpreviewd_a_SOURCES += \
 	%reldir%/trees.c %reldir%/trees.h
 
 UNIT_TESTS += \
+	tests/unit/test_base_beneath \
 	tests/unit/test_base_json \
 	tests/unit/test_base_system \
 	tests/unit/test_base_text \

@@ -8,15 +8,13 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 #include <utlist.h>
 
+#include "base/beneath.h"
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/strbuf.h"
@@ -34,61 +32,6 @@
  * Opening
  */
 
-static bool part_is_plain(const char *part, size_t len)
-{
-	return len > 0 && len <= NAME_MAX && !(len == 1 && part[0] == '.') &&
-	       !(len == 2 && part[0] == '.' && part[1] == '.');
-}
-
-/* For kernels before 5.6, and sandboxes that don't know the call: each part on its own. */
-static int open_by_parts(int dirfd, const char *path)
-{
-	scoped(closep) int dir = -1;
-
-	for (;;) {
-		size_t len = strcspn(path, "/");
-		bool last = !path[len];
-		char part[NAME_MAX + 1];
-		int fd;
-
-		if (!part_is_plain(path, len))
-			return -ENOENT;
-		memcpy(part, path, len);
-		part[len] = '\0';
-		fd = openat(dir >= 0 ? dir : dirfd, part,
-			    O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK |
-				    (last ? 0 : O_DIRECTORY));
-		if (fd < 0)
-			return -errno;
-		if (last)
-			return fd;
-		closep(&dir);
-		dir = fd;
-		path += len + 1;
-	}
-}
-
-static int open_beneath(int dirfd, const char *path)
-{
-	const struct open_how how = {
-		.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
-	};
-	long fd;
-
-	/* EAGAIN: something was renamed meanwhile, somewhere */
-	for (unsigned tries = 0; tries < 8; tries++) {
-		fd = syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
-		if (fd >= 0 || (errno != EAGAIN && errno != EINTR))
-			break;
-	}
-	if (fd >= 0)
-		return (int)fd;
-	if (errno == ENOSYS || errno == EPERM)
-		return open_by_parts(dirfd, path);
-	return -errno;
-}
-
 static const char *const coding_trees[HTTP_CODING_COUNT_] = {
 	[HTTP_CODING_IDENTITY] = "files",
 	[HTTP_CODING_GZIP] = "gz",
@@ -99,7 +42,7 @@ static int open_file(const struct hot_file *hot)
 {
 	const struct manifest_file *file = &hot->site->manifest->files[hot->index];
 	scoped(freep) char *path = xasprintf("%s/%s", coding_trees[hot->coding], file->path);
-	scoped(closep) int fd = open_beneath(hot->site->dirfd, path);
+	scoped(closep) int fd = beneath_open_plain(hot->site->dirfd, path, O_RDONLY);
 	struct stat st;
 
 	if (fd < 0)

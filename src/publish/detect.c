@@ -12,10 +12,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/beneath.h"
 #include "base/mem.h"
 #include "base/parse.h"
 #include "base/strbuf.h"
-#include "publish/beneath.h"
 #include "publish/framework.h"
 #include "publish/manager.h"
 #include "publish/noderange.h"

@@ -12,11 +12,11 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "base/beneath.h"
 #include "base/files.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
 #include "base/trees.h"
-#include "publish/beneath.h"
 #include "publish/manager.h"
 #include "publish/output_priv.h"
 #include "publish/publisher_priv.h"

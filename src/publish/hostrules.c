@@ -5,9 +5,9 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "base/beneath.h"
 #include "base/mem.h"
 #include "base/parse.h"
-#include "publish/beneath.h"
 #include "publish/output_priv.h"
 
 #define RULES_MAX (1024 * 1024)

@@ -1,5 +1,4 @@
 libpreviewd_a_SOURCES += \
-	%reldir%/beneath.c %reldir%/beneath.h \
 	%reldir%/buildlog.c \
 	%reldir%/buildreads.c \
 	%reldir%/builds.c \

@@ -12,11 +12,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/beneath.h"
 #include "base/files.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/parse.h"
-#include "publish/beneath.h"
 #include "publish/noderange.h"
 
 #define LOCKFILE_MAX (32 * 1024 * 1024)

@@ -14,13 +14,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/beneath.h"
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/files.h"
 #include "base/mem.h"
 #include "base/parse.h"
 #include "base/trees.h"
-#include "publish/beneath.h"
 #include "publish/compress.h"
 #include "publish/hostrules.h"
 #include "publish/output_priv.h"

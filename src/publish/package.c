@@ -12,10 +12,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/beneath.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
-#include "publish/beneath.h"
 
 #define PACKAGE_JSON_MAX (1024 * 1024)
 #define LOCKFILE_MAX     (32 * 1024 * 1024)

@@ -10,11 +10,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/beneath.h"
 #include "base/crypto.h"
 #include "base/files.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
-#include "publish/beneath.h"
 #include "publish/bundles_priv.h"
 #include "publish/output_priv.h"
 

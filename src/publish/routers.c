@@ -13,9 +13,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/beneath.h"
 #include "base/mem.h"
 #include "base/parse.h"
-#include "publish/beneath.h"
 
 #define ENTRIES_MAX  2000
 #define DEPTH_MAX    6

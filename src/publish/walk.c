@@ -21,11 +21,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/beneath.h"
 #include "base/mem.h"
 #include "base/parse.h"
 #include "base/strbuf.h"
 #include "base/trees.h"
-#include "publish/beneath.h"
 #include "publish/output_priv.h"
 
 #define NAME_LENGTH  255

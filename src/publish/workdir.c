@@ -9,12 +9,11 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/beneath.h"
 #include "base/files.h"
 #include "base/mem.h"
 #include "publish/publisher_priv.h"
@@ -94,18 +93,14 @@ static const char *beneath(const char *path, const char *top)
 
 static int open_beneath(int top, const char *path, int *ret_fd, struct fault *reterr)
 {
-	struct open_how how = {
-		.flags = OPEN_DIRECTORY,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
-	};
-	long fd = syscall(SYS_openat2, top, path, &how, sizeof(how));
+	const int fd = beneath_open(top, path, OPEN_DIRECTORY);
 
-	if (fd < 0 && (errno == EXDEV || errno == ELOOP))
+	if (fd == -EXDEV || fd == -ELOOP)
 		return fault_set(reterr, FAULT_FORBIDDEN, "%s leads out of the session's directory",
 				 path);
 	if (fd < 0)
-		return cannot_open(path, errno, reterr);
-	*ret_fd = (int)fd;
+		return cannot_open(path, -fd, reterr);
+	*ret_fd = fd;
 	return 0;
 }
 

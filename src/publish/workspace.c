@@ -14,10 +14,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/beneath.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/parse.h"
-#include "publish/beneath.h"
 
 #define SETTINGS_MAX (1024 * 1024)
 #define DEPTH_MAX    8
