@@ -33,7 +33,7 @@ char *place_of_socket(const char *runtime_directory, const char *xdg_runtime_dir
 	if (says(xdg_runtime_dir))
 		return xasprintf("%s/previewd/previewd.sock", xdg_runtime_dir);
 	if (uid == 0)
-		return xstrdup("/run/previewd/previewd.sock");
+		return xstrdup(SYSTEM_SOCKET);
 	return xasprintf("/tmp/previewd-%u/previewd.sock", (unsigned)uid);
 }
 

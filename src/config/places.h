@@ -8,6 +8,9 @@
  * owned by the caller; an argument that is NULL, empty or not an absolute path says nothing.
  */
 
+/* Of root's daemon and of the system unit's. */
+#define SYSTEM_SOCKET "/run/previewd/previewd.sock"
+
 /* systemd's $RUNTIME_DIRECTORY and $STATE_DIRECTORY may be several, with colons: the first counts.
  */
 char *place_of_socket(const char *runtime_directory, const char *xdg_runtime_dir, uid_t uid);

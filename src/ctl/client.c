@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/parse.h"
 #include "base/strbuf.h"
+#include "config/places.h"
 #include "config/settings.h"
 #include "ctl/client_priv.h"
 #include "ctl/ctl.h"
@@ -73,6 +74,24 @@ static char *socket_of_login(const struct ctl *ctl)
 	return STEAL(path);
 }
 
+/* Who has no daemon of their own is meant by that of the host, where it has one: only root can make
+ * its directory. */
+static char *socket_of_host(const char *own)
+{
+	if (own && access(own, F_OK) == 0)
+		return NULL;
+	return access(SYSTEM_SOCKET, F_OK) == 0 ? xstrdup(SYSTEM_SOCKET) : NULL;
+}
+
+static char *socket_by_default(const struct ctl *ctl)
+{
+	scoped(freep) char *login = socket_of_login(ctl);
+	scoped(freep) char *own = login ? STEAL(login) : default_socket_path();
+	char *host = socket_of_host(own);
+
+	return host ? host : STEAL(own);
+}
+
 int endpoint_find(const struct ctl *ctl, struct endpoint *ret, struct problem *reterr)
 {
 	const char *path = ctl->common[CTL_SOCKET].text;
@@ -83,9 +102,7 @@ int endpoint_find(const struct ctl *ctl, struct endpoint *ret, struct problem *r
 	if (!path && url)
 		return endpoint_of_url(url, ctl_environment(ctl, "PREVIEWD_TOKEN"), ret, reterr);
 
-	ret->socket_path = path ? xstrdup(path) : socket_of_login(ctl);
-	if (!ret->socket_path)
-		ret->socket_path = default_socket_path();
+	ret->socket_path = path ? xstrdup(path) : socket_by_default(ctl);
 	if (ret->socket_path)
 		return 0;
 	problem_set(reterr, EXIT_UNREACHABLE, "unreachable",
