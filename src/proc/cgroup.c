@@ -373,15 +373,26 @@ unsigned cgroup_limit(struct cgroups *c, const char *path, const struct cgroup_l
 	return held;
 }
 
-bool cgroup_ran_out_of_memory(const char *path)
+/* Whether a counter of the group's is no longer 0: "oom_kill 3". */
+static bool has_counted(const char *path, const char *file, const char *counter)
 {
 	scoped(freep) char *events = NULL;
 	const char *row;
 
-	if (read_text(path, "/memory.events", &events) < 0)
+	if (read_text(path, file, &events) < 0)
 		return false;
-	row = strstr(events, "oom_kill ");
-	return row && row[strlen("oom_kill ")] != '0';
+	row = strstr(events, counter);
+	return row && row[strlen(counter)] != '0';
+}
+
+bool cgroup_ran_out_of_memory(const char *path)
+{
+	return has_counted(path, "/memory.events", "oom_kill ");
+}
+
+bool cgroup_ran_out_of_processes(const char *path)
+{
+	return has_counted(path, "/pids.events", "max ");
 }
 
 int cgroup_kill(const char *path)

@@ -54,6 +54,8 @@ unsigned cgroup_limit(struct cgroups *c, const char *path, const struct cgroup_l
 
 /* Whether the kernel killed for want of what cgroup_limit() left. */
 bool cgroup_ran_out_of_memory(const char *path);
+/* Whether a process could not be made for want of it. */
+bool cgroup_ran_out_of_processes(const char *path);
 
 int cgroup_kill(const char *path) must_use; /* the whole subtree at once; -EPERM if we are in it */
 int cgroup_is_populated(const char *path) must_use; /* 1, 0 or -errno */

@@ -97,7 +97,7 @@ enum sandbox_end {
 	SANDBOX_TIMED_OUT,    /* limits.wall */
 	SANDBOX_DISK_FULL,    /* limits.disk */
 	SANDBOX_NO_MEMORY,    /* limits.memory */
-	SANDBOX_NO_PROCESSES, /* limits.processes, where the kernel didn't hold it (as root) */
+	SANDBOX_NO_PROCESSES, /* limits.processes */
 };
 
 struct sandbox_ops {

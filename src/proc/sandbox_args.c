@@ -439,7 +439,8 @@ char **sandbox_command(const struct sandbox_host *host, const struct sandbox_req
 		list_add(&l, "--");
 		list_add(&l, SANDBOX_INSIDE);
 		list_add(&l, "-i");
-		list_add_number(&l, "-n", limits->processes);
+		list_add_number(&l, "-n",
+				limits->processes ? limits->processes + PROCESSES_BEYOND : 0);
 	} else {
 		list_add(&l, host->inside);
 	}

@@ -46,6 +46,12 @@ struct sandbox_host {
 	char *resolv_conf; /* the file behind /etc/resolv.conf, NULL: there is none */
 };
 
+/*
+ * By so many a run may be over its processes before the kernel refuses it more: what is refused
+ * before anybody sees that it is over would try on until its time is out.
+ */
+#define PROCESSES_BEYOND 32
+
 /* `inside` NULL: beside this program's own file, else in pkglibexecdir. */
 void sandbox_host_read(struct sandbox_host *h, const char *inside);
 void sandbox_host_done(struct sandbox_host *h);
@@ -81,6 +87,7 @@ struct sandbox_facts {
 	int userns_max;         /* user.max_user_namespaces */
 	int apparmor_restricts; /* kernel.apparmor_restrict_unprivileged_userns */
 	bool is_container;
+	bool is_unit; /* of systemd's */
 	bool is_root;
 };
 

@@ -121,6 +121,13 @@ static int signal_of_end(const struct sandbox_run *run)
 	return run->code > 128 && run->code < 128 + NSIG ? run->code - 128 : 0;
 }
 
+/* Where its group holds it, it is never over the limit: it was refused what would have been. */
+static bool is_out_of_processes(const struct sandbox_run *run)
+{
+	return (run->spawned.held & CGROUP_HOLDS_PROCESSES) &&
+	       cgroup_ran_out_of_processes(run->spawned.cgroup);
+}
+
 static void run_finish(struct sandbox_run *run)
 {
 	const int signal_number = signal_of_end(run);
@@ -131,6 +138,8 @@ static void run_finish(struct sandbox_run *run)
 
 	if (cgroup && !run->is_killed && cgroup_ran_out_of_memory(cgroup))
 		end = SANDBOX_NO_MEMORY;
+	else if (!run->is_killed && (run->code || run->signal) && is_out_of_processes(run))
+		end = SANDBOX_NO_PROCESSES;
 	run->is_over = true;
 	timer_cancel(run->wall);
 	timer_cancel(run->look_timer);
@@ -285,8 +294,9 @@ static void run_judge(struct sandbox_run *run, const struct sandbox_usage *usage
 		run_kill(run, SANDBOX_DISK_FULL);
 	else if (is_over(usage->memory, run->spawned.limits.memory))
 		run_kill(run, SANDBOX_NO_MEMORY);
-	else if (run->spawned.limits.processes > 0 &&
-		 usage->processes > run->spawned.limits.processes + SANDBOX_OWN_PROCESSES)
+	else if (is_out_of_processes(run) ||
+		 (run->spawned.limits.processes > 0 &&
+		  usage->processes > run->spawned.limits.processes + SANDBOX_OWN_PROCESSES))
 		run_kill(run, SANDBOX_NO_PROCESSES);
 }
 

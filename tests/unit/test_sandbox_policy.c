@@ -186,7 +186,7 @@ static void the_command_line_has_the_limits_and_nothing_of_the_host(void **state
 	isolated = sandbox_command(&host, &request, &request.limits, true);
 	isolated_text = joined(isolated);
 	assert_string_equal(isolated_text,
-			    "/usr/bin/bwrap --args 4 -- /run/previewd/sandbox -i -n 30 -g 3 "
+			    "/usr/bin/bwrap --args 4 -- /run/previewd/sandbox -i -n 62 -g 3 "
 			    "-d 1000 -f 2000 -o 40 -p /run/previewd/proxy.sock -- npm run build ");
 	bare = sandbox_command(&host, &request, &request.limits, false);
 	bare_text = joined(bare);
