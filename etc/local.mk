@@ -16,3 +16,7 @@ unit_gen = $(MKDIR_P) $(@D) && sed -e 's|@bindir[@]|$(bindir)|g' -e 's|@sysconfd
 	$(AM_V_GEN)$(unit_gen) $(srcdir)/$@.in >$@.tmp && mv $@.tmp $@
 %reldir%/system/previewd.service: %reldir%/system/previewd.service.in
 	$(AM_V_GEN)$(unit_gen) $(srcdir)/$@.in >$@.tmp && mv $@.tmp $@
+
+# What the system unit lacks for builds; previewd names its place where they fail for want of it.
+unitexamplesdir = $(pkgdatadir)/systemd
+dist_unitexamples_DATA = %reldir%/system/builds.conf

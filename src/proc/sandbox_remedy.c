@@ -78,6 +78,11 @@ static bool is_container_that_denies(const struct sandbox_facts *f)
 	return f->is_container && denies_namespace(f);
 }
 
+static bool is_unit_that_denies(const struct sandbox_facts *f)
+{
+	return f->is_unit && denies_namespace(f);
+}
+
 static bool denies_namespaces_all_the_same(const struct sandbox_facts *f)
 {
 	return denies_namespace(f);
@@ -121,6 +126,10 @@ static const struct cause causes[] = {
 	  "seccomp=unconfined --security-opt apparmor=unconfined --security-opt "
 	  "systempaths=unconfined (Docker), or --security-opt seccomp=unconfined --security-opt "
 	  "unmask=ALL (Podman); in Kubernetes, with seccompProfile Unconfined and procMount Unmasked" },
+	{ is_unit_that_denies,
+	  "the unit that runs previewd does not let it make namespaces: " PKGDATADIR
+	  "/systemd/builds.conf has what builds need, to be copied into "
+	  "/etc/systemd/system/previewd.service.d/ (then systemctl daemon-reload, and restart it)" },
 	{ denies_namespaces_all_the_same,
 	  "bwrap may not make namespaces here: look for RestrictNamespaces= in the unit that runs "
 	  "previewd, and for a policy of SELinux or AppArmor in the journal" },
@@ -187,5 +196,6 @@ void sandbox_facts_read(struct sandbox_facts *f)
 	f->apparmor_restricts =
 		number_in("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", -1);
 	f->is_container = in_container();
+	f->is_unit = getenv("INVOCATION_ID");
 	f->is_root = geteuid() == 0;
 }

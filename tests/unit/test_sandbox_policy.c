@@ -263,6 +263,7 @@ static void each_cause_has_its_remedy(void **state)
 		{ FACTS(f->said = "bwrap: Failed to make / slave: Permission denied\n",
 			f->is_container = true),
 		  "apparmor=unconfined" },
+		{ FACTS(f->said = no_permission, f->is_unit = true), "/systemd/builds.conf" },
 		{ FACTS(f->said = no_permission), "RestrictNamespaces=" },
 		{ FACTS(f->said = "something else\n"), "It said: something else" },
 	};
