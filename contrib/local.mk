@@ -41,8 +41,8 @@ completion_gen = $(MKDIR_P) $(@D) && ./previewctl$(EXEEXT) completion
 
 # A Debian package: `make deb` builds it from the release archive, as a user would.
 EXTRA_DIST += %reldir%/debian/changelog %reldir%/debian/control %reldir%/debian/copyright \
-	%reldir%/debian/rules %reldir%/debian/source/format \
-	%reldir%/container/Containerfile %reldir%/container/README.md
+	%reldir%/debian/previewd.postrm %reldir%/debian/rules %reldir%/debian/source/format \
+	.containerignore %reldir%/container/Containerfile %reldir%/container/README.md
 
 deb: dist
 	rm -rf deb && $(MKDIR_P) deb
