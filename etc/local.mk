@@ -11,7 +11,8 @@ systemdsystemunit_DATA = %reldir%/system/previewd.service
 EXTRA_DIST += %reldir%/user/previewd.service.in %reldir%/system/previewd.service.in
 CLEANFILES += $(systemduserunit_DATA) $(systemdsystemunit_DATA)
 
-unit_gen = $(MKDIR_P) $(@D) && sed -e 's|@bindir[@]|$(bindir)|g' -e 's|@sysconfdir[@]|$(sysconfdir)|g'
+unit_gen = $(MKDIR_P) $(@D) && sed -e 's|@bindir[@]|$(bindir)|g' -e 's|@sysconfdir[@]|$(sysconfdir)|g' \
+	-e 's|@pkgdatadir[@]|$(pkgdatadir)|g'
 %reldir%/user/previewd.service: %reldir%/user/previewd.service.in
 	$(AM_V_GEN)$(unit_gen) $(srcdir)/$@.in >$@.tmp && mv $@.tmp $@
 %reldir%/system/previewd.service: %reldir%/system/previewd.service.in

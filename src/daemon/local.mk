@@ -10,7 +10,7 @@ CLEANFILES += %reldir%/previewd.8 %reldir%/previewd.8.routes %reldir%/previewd.8
 %reldir%/previewd.8: %reldir%/previewd.8.in src/api/gendoc$(EXEEXT)
 	$(AM_V_at)$(MKDIR_P) %reldir%
 	$(AM_V_GEN)src/api/gendoc$(EXEEXT) > $@.routes
-	$(AM_V_at)sed -e 's|@sysconfdir[@]|$(sysconfdir)|g' \
+	$(AM_V_at)sed -e 's|@sysconfdir[@]|$(sysconfdir)|g' -e 's|@pkgdatadir[@]|$(pkgdatadir)|g' \
 		-e '/^@ROUTES[@]$$/{' -e 'r $@.routes' -e 'd' -e '}' \
 		$(srcdir)/%reldir%/previewd.8.in > $@.tmp
 	$(AM_V_at)rm -f $@.routes && mv $@.tmp $@
