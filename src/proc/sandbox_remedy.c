@@ -80,7 +80,7 @@ static bool is_container_that_denies(const struct sandbox_facts *f)
 
 static bool is_unit_that_denies(const struct sandbox_facts *f)
 {
-	return f->is_unit && denies_namespace(f);
+	return f->is_unit && (denies_namespace(f) || says(f, "make the sandbox ready"));
 }
 
 static bool denies_namespaces_all_the_same(const struct sandbox_facts *f)
@@ -127,8 +127,8 @@ static const struct cause causes[] = {
 	  "systempaths=unconfined (Docker), or --security-opt seccomp=unconfined --security-opt "
 	  "unmask=ALL (Podman); in Kubernetes, with seccompProfile Unconfined and procMount Unmasked" },
 	{ is_unit_that_denies,
-	  "the unit that runs previewd does not let it make namespaces: " PKGDATADIR
-	  "/systemd/builds.conf has what builds need, to be copied into "
+	  "the unit that runs previewd keeps from it what builds need: " PKGDATADIR
+	  "/systemd/builds.conf allows it, copied into "
 	  "/etc/systemd/system/previewd.service.d/ (then systemctl daemon-reload, and restart it)" },
 	{ denies_namespaces_all_the_same,
 	  "bwrap may not make namespaces here: look for RestrictNamespaces= in the unit that runs "

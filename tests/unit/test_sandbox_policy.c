@@ -264,6 +264,9 @@ static void each_cause_has_its_remedy(void **state)
 			f->is_container = true),
 		  "apparmor=unconfined" },
 		{ FACTS(f->said = no_permission, f->is_unit = true), "/systemd/builds.conf" },
+		{ FACTS(f->said = "could not make the sandbox ready: Invalid argument",
+			f->is_unit = true),
+		  "/systemd/builds.conf" },
 		{ FACTS(f->said = no_permission), "RestrictNamespaces=" },
 		{ FACTS(f->said = "something else\n"), "It said: something else" },
 	};
