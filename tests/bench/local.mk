@@ -1,6 +1,7 @@
 # `make bench`: previewd beside its peers, in one run, as a table.  Slow is not a failure.
 # `make bench ROWS="json idle"` runs some of it; see bench.mjs for their names.
-EXTRA_DIST += %reldir%/bench.mjs %reldir%/panel.mjs %reldir%/sio-server.mjs %reldir%/package.json %reldir%/package-lock.json
+EXTRA_DIST += %reldir%/bench.mjs %reldir%/long.mjs %reldir%/mixed.mjs %reldir%/package-lock.json \
+	%reldir%/package.json %reldir%/panel.mjs %reldir%/sio-server.mjs
 
 bench_tools = %reldir%/attachload %reldir%/evlatency %reldir%/fillstore %reldir%/siobench
 EXTRA_PROGRAMS += $(bench_tools)
