@@ -12,6 +12,7 @@
  *	socketio fan-out beside the stock Socket.IO server, and memory a client (ours: the fixture
  *	         of tests/interop, on the daemon's library)
  *	panel    the Preview panel in Chromium: first paint, and from an attach to its frame
+ *	hostile  what others notice of attacks
  *	long     LONG_MINUTES (60) of mixed load, and whether anything grew: only when asked for
  *
  * Servers run on one core and the load on another, by turns, and the ratio is the median of rounds: the
@@ -614,6 +615,7 @@ const ALL = {
 	attach: attachRows, json: jsonRows, static: staticRows, publish: publishRows, large: largeRows,
 	idle: idleRows, events: eventRows, socketio: socketioRows,
 	panel: async () => (await import('./panel.mjs')).panelRows({ row, previewd, milliseconds }),
+	hostile: async () => (await import('./hostile.mjs')).hostileRows({ row, run: RUN, build: BUILD, serverCore: SERVER_CORE, loadCore: LOAD_CORE }),
 	long: async () => (await import('./long.mjs')).longRows({ row, run: RUN, cpuSeconds, binary: join(BUILD, 'previewd') }),
 };
 const ONLY_WHEN_ASKED = ['long'];

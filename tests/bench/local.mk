@@ -1,12 +1,13 @@
 # `make bench`: previewd beside its peers, in one run, as a table.  Slow is not a failure.
 # `make bench ROWS="json idle"` runs some of it; see bench.mjs for their names.
-EXTRA_DIST += %reldir%/bench.mjs %reldir%/long.mjs %reldir%/mixed.mjs %reldir%/package-lock.json \
+EXTRA_DIST += %reldir%/bench.mjs %reldir%/hostile.mjs %reldir%/long.mjs %reldir%/mixed.mjs %reldir%/package-lock.json \
 	%reldir%/package.json %reldir%/panel.mjs %reldir%/sio-server.mjs
 
-bench_tools = %reldir%/attachload %reldir%/evlatency %reldir%/fillstore %reldir%/siobench
+bench_tools = %reldir%/attachload %reldir%/attack %reldir%/evlatency %reldir%/fillstore %reldir%/siobench
 EXTRA_PROGRAMS += $(bench_tools)
 CLEANFILES += $(bench_tools)
 tests_bench_attachload_SOURCES = %reldir%/attachload.c %reldir%/client.c %reldir%/client.h
+tests_bench_attack_SOURCES = %reldir%/attack.c %reldir%/client.c %reldir%/client.h
 tests_bench_evlatency_SOURCES = %reldir%/evlatency.c %reldir%/client.c %reldir%/client.h
 tests_bench_fillstore_SOURCES = %reldir%/fillstore.c %reldir%/client.c %reldir%/client.h
 tests_bench_siobench_SOURCES = %reldir%/siobench.c %reldir%/client.c %reldir%/client.h
