@@ -23,7 +23,34 @@
 
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "http/room.h"
 #include "http/websocket.h"
+
+/* Whether it is the client's turn: see room.h. */
+static bool waits_for_client(enum http_conn_state state)
+{
+	switch (state) {
+	case HTTP_CONN_HEAD:
+	case HTTP_CONN_BODY:
+	case HTTP_CONN_SKIP:
+	case HTTP_CONN_FLUSH:
+	case HTTP_CONN_LINGER:
+		return true;
+	case HTTP_CONN_PENDING:
+	case HTTP_CONN_STREAM:
+	case HTTP_CONN_WEBSOCKET:
+	case HTTP_CONN_CLOSED:
+		return false;
+	}
+	return false;
+}
+
+void http_conn_set_state(struct http_conn *c, enum http_conn_state state)
+{
+	c->state = state;
+	if (c->address) /* else its socket is closed already */
+		http_room_set_waiting(c->server->room, c, waits_for_client(state));
+}
 
 static struct evbuffer *input_of(const struct http_conn *c)
 {
@@ -224,7 +251,7 @@ static void flushed(struct http_conn *c)
 		return;
 	}
 	shutdown(c->fd, SHUT_WR);
-	c->state = HTTP_CONN_LINGER;
+	http_conn_set_state(c, HTTP_CONN_LINGER);
 	c->skip_left = HTTP_LINGER_BYTES;
 	c->deadline = http_deadline(clock_monotonic(), HTTP_LINGER_TIME);
 	http_conn_wake(c);
@@ -237,7 +264,7 @@ void http_conn_finish(struct http_conn *c, bool linger)
 	http_conn_send_held(c);
 	c->linger = linger || evbuffer_get_length(input_of(c)) > 0;
 	c->deadline = USEC_INFINITY; /* the write deadline holds */
-	c->state = HTTP_CONN_FLUSH;
+	http_conn_set_state(c, HTTP_CONN_FLUSH);
 	if (http_conn_waiting(c) == 0)
 		flushed(c);
 }
@@ -250,7 +277,7 @@ static void next_request(struct http_conn *c)
 		http_conn_finish(c, false);
 		return;
 	}
-	c->state = HTTP_CONN_HEAD;
+	http_conn_set_state(c, HTTP_CONN_HEAD);
 	c->scanned = 0;
 	c->head_begun = false;
 	c->deadline = http_deadline(clock_monotonic(), c->limits->set.idle_timeout);
@@ -260,7 +287,7 @@ static void next_request(struct http_conn *c)
 
 static void pass_over(struct http_conn *c, uint64_t body_bytes)
 {
-	c->state = HTTP_CONN_SKIP;
+	http_conn_set_state(c, HTTP_CONN_SKIP);
 	c->skip_left = body_bytes;
 	c->deadline = http_deadline(clock_monotonic(), c->limits->set.body_timeout);
 	http_conn_wake(c);
@@ -280,7 +307,7 @@ void http_conn_close(struct http_conn *c)
 {
 	if (c->state == HTTP_CONN_CLOSED)
 		return;
-	c->state = HTTP_CONN_CLOSED;
+	http_conn_set_state(c, HTTP_CONN_CLOSED);
 	http_conn_send_held(c); /* lets go of it */
 	c->sending = http_sending_free(c->sending);
 	bufferevent_disable(c->bev, EV_READ | EV_WRITE);

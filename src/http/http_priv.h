@@ -19,6 +19,7 @@
  * What the files of the HTTP server share.  Each answers one question:
  *
  *	server.c     which connections are there: accepting, the limit, the tick, drain
+ *	room.c       who gives way when there is no room for another
  *	conn.c       where one connection stands, and when its bytes go in and out
  *	request.c    what a client asks: head, body, accessors
  *	response.c   what it is answered
@@ -49,6 +50,9 @@
 
 /* Steps (a head, a piece of a body, 4 KiB of WebSocket) until others have their turn. */
 #define HTTP_STEPS_PER_WAKEUP 32
+
+/* Connections accepted until those that are there have their turn. */
+#define HTTP_ACCEPTS_PER_TURN 64
 
 /* After an answer that ends a connection: what is still read, for a client that is sending. */
 #define HTTP_LINGER_BYTES (1024 * 1024)
@@ -100,6 +104,10 @@ struct http_conn {
 	size_t held_bytes;
 	struct http_conn *prev_holding, *next_holding; /* the server's list */
 
+	struct http_address *address; /* of room.c, as the next three */
+	bool waiting;                 /* for its client */
+	struct http_conn *prev_waiting, *next_waiting;
+
 	struct http_sending *sending; /* a file, behind the output; NULL when none */
 
 	struct http_request *req;
@@ -112,6 +120,8 @@ struct http_conn {
 };
 
 struct http_listener;
+struct http_address;
+struct http_room;
 
 struct http_server {
 	struct loop *loop;
@@ -126,9 +136,11 @@ struct http_server {
 
 	struct http_listener *listeners;
 	struct timer *resume; /* accepting, after it was paused */
+	unsigned accepted;    /* since the others had their turn */
 	bool accept_failing;  /* said in the log already */
 
 	struct http_conn *conns;
+	struct http_room *room;
 	size_t n_conns; /* that have a descriptor */
 	struct http_conn *queue, **queue_end;
 	struct event *queue_event;
@@ -186,6 +198,7 @@ struct http_request {
 /* conn.c */
 struct http_conn *http_conn_new(struct http_server *server, int fd, const struct http_peer *peer);
 void http_conn_release(struct http_conn *c); /* from the queue, or the server's end */
+void http_conn_set_state(struct http_conn *c, enum http_conn_state state);
 void http_conn_process(struct http_conn *c); /* as far as the input goes */
 void http_conn_wake(struct http_conn *c);    /* the same soon, from the queue */
 void http_conn_tick(struct http_conn *c, usec_t now);

@@ -13,6 +13,7 @@ libpreviewd_a_SOURCES += \
 	%reldir%/parse.c %reldir%/parse.h \
 	%reldir%/request.c \
 	%reldir%/response.c \
+	%reldir%/room.c %reldir%/room.h \
 	%reldir%/router.c %reldir%/router.h \
 	%reldir%/sendfile.c \
 	%reldir%/server.c %reldir%/server.h \

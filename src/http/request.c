@@ -97,7 +97,7 @@ static void refuse_unknown(struct http_conn *c, const struct http_refusal *refus
 {
 	c->req = request_unknown(c);
 	c->req->must_close = true;
-	c->state = HTTP_CONN_PENDING;
+	http_conn_set_state(c, HTTP_CONN_PENDING);
 	c->deadline = USEC_INFINITY;
 	http_refuse(c->req, (int)refusal->status, refusal->why);
 }
@@ -166,7 +166,7 @@ bool http_request_read_head(struct http_conn *c)
 
 	c->req = request_new(c, &head);
 	evbuffer_drain(input, head.head_len);
-	c->state = HTTP_CONN_PENDING;
+	http_conn_set_state(c, HTTP_CONN_PENDING);
 	c->deadline = USEC_INFINITY;
 	c->server->on_head(c->req, c->server->arg);
 	return true;
@@ -177,7 +177,7 @@ static void refuse_body(struct http_conn *c, int status, const char *why)
 {
 	struct http_request *req = c->req;
 
-	c->state = HTTP_CONN_PENDING;
+	http_conn_set_state(c, HTTP_CONN_PENDING);
 	c->deadline = USEC_INFINITY;
 	if (req->on_gone) {
 		loop_fn *fn = STEAL(req->on_gone);
@@ -205,7 +205,7 @@ static bool body_complete(struct http_conn *c)
 	http_request_fn *fn = STEAL(req->on_body);
 
 	req->complete = clock_monotonic();
-	c->state = HTTP_CONN_PENDING;
+	http_conn_set_state(c, HTTP_CONN_PENDING);
 	c->deadline = USEC_INFINITY;
 	fn(req, req->on_body_arg);
 	return true;
@@ -299,7 +299,7 @@ void http_request_expect(struct http_request *req, size_t max, http_request_fn *
 	if (req->wants_continue && evbuffer_get_length(bufferevent_get_input(c->bev)) == 0)
 		http_conn_send(c, &line, 1);
 	req->wants_continue = false;
-	c->state = HTTP_CONN_BODY;
+	http_conn_set_state(c, HTTP_CONN_BODY);
 	c->deadline = http_deadline(clock_monotonic(), c->limits->set.body_timeout);
 	http_conn_wake(c);
 }

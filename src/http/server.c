@@ -3,6 +3,9 @@
  * The connections as a set: accepting them, how many there may be, the tick that sees to their
  * deadlines, and drain.
  *
+ * Where there are as many as there may be, or no descriptor is left, one that waits for its client
+ * gives way to the one that comes (room.c).
+ *
  * Deadlines are looked at once a second, and only while there are connections: a daemon that nobody
  * talks to is not woken.
  */
@@ -28,6 +31,7 @@
 #include "base/metrics.h"
 #include "http/conditional.h"
 #include "http/http_priv.h"
+#include "http/room.h"
 
 LOG_AREA("http");
 
@@ -104,6 +108,7 @@ static void release(struct http_server *server, struct http_conn *c)
 	if (c->stream)
 		http_stream_gone(c->stream); /* started then */
 	if (c->bev) {
+		http_room_leave(server->room, c);
 		server->n_conns--;
 		metric_set(METRIC_HTTP_CONNECTIONS, (double)server->n_conns);
 	}
@@ -191,6 +196,38 @@ static void on_tick(void *arg)
  * Accepting
  */
 
+/* Its descriptor is free at the end of this turn. */
+static bool make_room(struct http_server *server)
+{
+	struct http_conn *c = http_room_first_to_go(server->room);
+
+	if (!c)
+		return false;
+	metric_inc(METRIC_HTTP_DISPLACED);
+	c->reset = http_conn_waiting(c) > 0; /* nor may that stay behind in the kernel */
+	http_conn_gone(c);
+	return true;
+}
+
+static void set_accepting(struct http_server *server, bool accepting)
+{
+	for (struct http_listener *l = server->listeners; l; l = l->next) {
+		if (accepting)
+			evconnlistener_enable(l->events);
+		else
+			evconnlistener_disable(l->events);
+	}
+}
+
+/* libevent accepts as long as somebody comes: those who are there would wait for as long. */
+static void count_accept(struct http_server *server)
+{
+	if (++server->accepted % HTTP_ACCEPTS_PER_TURN > 0)
+		return;
+	set_accepting(server, false);
+	timer_set(server->resume, 0);
+}
+
 static void refuse_connection(int fd)
 {
 	static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\n"
@@ -257,7 +294,8 @@ static void on_accept(struct evconnlistener *events, evutil_socket_t fd, struct 
 	(void)len;
 	server->accept_failing = false;
 	metric_inc(METRIC_HTTP_ACCEPTED);
-	if (server->n_conns >= server->limits->set.connections_max) {
+	count_accept(server);
+	if (server->n_conns >= server->limits->set.connections_max && !make_room(server)) {
 		refuse_connection(fd);
 		return;
 	}
@@ -272,6 +310,7 @@ static void on_accept(struct evconnlistener *events, evutil_socket_t fd, struct 
 
 	c = http_conn_new(server, fd, &peer);
 	DL_APPEND(server->conns, c);
+	http_room_enter(server->room, c);
 	server->n_conns++;
 	metric_set(METRIC_HTTP_CONNECTIONS, (double)server->n_conns);
 	if (!timer_is_set(server->tick))
@@ -282,8 +321,7 @@ static void on_resume(void *arg)
 {
 	struct http_server *server = arg;
 
-	for (struct http_listener *l = server->listeners; l; l = l->next)
-		evconnlistener_enable(l->events);
+	set_accepting(server, true);
 }
 
 /* Out of descriptors, mostly.  The connection stays readable in the listener: trying again at once
@@ -297,12 +335,12 @@ static void on_accept_error(struct evconnlistener *events, void *arg)
 	(void)events;
 	metric_inc(METRIC_HTTP_ACCEPT_ERRORS);
 	if (!server->accept_failing)
-		log_warning_errno(-error, "cannot accept connections, trying again every 100 ms");
+		log_warning_errno(-error, "cannot accept connections for now");
 	server->accept_failing = true;
 
-	for (struct http_listener *l = server->listeners; l; l = l->next)
-		evconnlistener_disable(l->events);
-	timer_set(server->resume, ACCEPT_PAUSE);
+	set_accepting(server, false);
+	timer_set(server->resume,
+		  (error == EMFILE || error == ENFILE) && make_room(server) ? 0 : ACCEPT_PAUSE);
 }
 
 /* 0 of a unix socket. */
@@ -420,6 +458,7 @@ struct http_server *http_server_new(struct loop *loop, const struct http_setting
 		.limits = limits_new(settings),
 		.on_head = on_head,
 		.arg = arg,
+		.room = http_room_new(),
 		.resume = timer_new(loop, on_resume, server),
 		.queue_event = event_new(loop_base(loop), -1, 0, on_queue, server),
 		.holding_event = event_new(loop_base(loop), -1, 0, on_holding, server),
@@ -456,6 +495,7 @@ struct http_server *http_server_free(struct http_server *server)
 	event_free(server->queue_event);
 	event_free(server->holding_event);
 	timer_free(server->tick);
+	http_room_free(server->room);
 	http_limits_unref(server->limits);
 	strbuf_done(&server->scratch);
 	free(server);

@@ -58,7 +58,7 @@ struct http_stream *http_stream_start(struct http_request *req, int status,
 		http_server_queue(c);
 	}
 	s->after = http_answer_start(req, &answer, NULL, 0);
-	c->state = HTTP_CONN_STREAM;
+	http_conn_set_state(c, HTTP_CONN_STREAM);
 	return s;
 }
 

@@ -507,7 +507,7 @@ struct websocket *websocket_accept(struct http_request *req, const char *protoco
 		.pinged = now,
 	};
 	c->ws = ws;
-	c->state = HTTP_CONN_WEBSOCKET;
+	http_conn_set_state(c, HTTP_CONN_WEBSOCKET);
 	c->deadline = USEC_INFINITY;
 	metric_inc(METRIC_WS_CONNECTIONS);
 	if (c->half_closed)
