@@ -406,24 +406,31 @@ static bool step(struct http_conn *c)
 void http_conn_process(struct http_conn *c)
 {
 	unsigned steps = 0;
+	bool more = true;
+	usec_t end;
 
 	if (c->processing)
 		return;
 	c->processing = true;
-	while (steps < HTTP_STEPS_PER_WAKEUP && step(c))
-		steps++;
+	end = clock_monotonic() + HTTP_TIME_PER_WAKEUP;
+	do {
+		more = step(c);
+	} while (more && ++steps < HTTP_STEPS_PER_WAKEUP && clock_monotonic() < end);
 	c->processing = false;
 
 	if (c->state == HTTP_CONN_PENDING && c->half_closed && c->req->on_gone)
 		http_conn_gone(c);
-	if (steps == HTTP_STEPS_PER_WAKEUP)
+	if (more)
 		http_server_queue(c);
 }
 
 static void on_read(struct bufferevent *bev, void *arg)
 {
+	struct http_conn *c = arg;
+
 	(void)bev;
-	http_conn_process(arg);
+	if (!c->queued) /* else its turn comes */
+		http_conn_process(c);
 }
 
 void http_conn_taken(struct http_conn *c)

@@ -48,8 +48,14 @@
 /* Bytes of a file until others have their turn. */
 #define HTTP_SENDFILE_PER_TURN (1024 * 1024)
 
-/* Steps (a head, a piece of a body, 4 KiB of WebSocket) until others have their turn. */
+/*
+ * Steps (a head, a piece of a body or of a WebSocket's bytes) and time until others have their
+ * turn. One that has more to do goes into the queue, of which so much is done until sockets have
+ * theirs.
+ */
 #define HTTP_STEPS_PER_WAKEUP 32
+#define HTTP_TIME_PER_WAKEUP  (USEC_PER_MSEC / 4)
+#define HTTP_TIME_PER_TURN    (USEC_PER_MSEC / 2)
 
 /* Connections accepted until those that are there have their turn. */
 #define HTTP_ACCEPTS_PER_TURN 64

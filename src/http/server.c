@@ -17,6 +17,7 @@
 #include <event2/util.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,13 +83,15 @@ void http_server_queue(struct http_conn *c)
 		wake_queue(server);
 }
 
-static struct http_conn *take_queue(struct http_server *server)
+static struct http_conn *take_queued(struct http_server *server)
 {
-	struct http_conn *first = server->queue;
+	struct http_conn *c = server->queue;
 
-	server->queue = NULL;
-	server->queue_end = &server->queue;
-	return first;
+	server->queue = c->next_queued;
+	if (!server->queue)
+		server->queue_end = &server->queue;
+	c->queued = false;
+	return c;
 }
 
 static void say_empty(struct http_server *server)
@@ -120,20 +123,28 @@ static void release(struct http_server *server, struct http_conn *c)
 static void on_queue(evutil_socket_t fd, short what, void *arg)
 {
 	struct http_server *server = arg;
+	usec_t end = clock_monotonic() + HTTP_TIME_PER_TURN;
+	struct http_conn **last = server->queue_end; /* what comes behind it is of the next turn */
+	bool is_last = !server->queue;
 
 	(void)fd;
 	(void)what;
 	server->in_queue = true;
-	for (struct http_conn *c = take_queue(server), *next; c; c = next) {
-		next = c->next_queued;
-		c->queued = false;
+	while (!is_last) {
+		struct http_conn *c = take_queued(server);
+
+		is_last = last == &c->next_queued;
 		if (c->state == HTTP_CONN_CLOSED)
 			release(server, c);
 		else if (c->broken)
 			http_conn_gone(c);
 		else
 			http_conn_process(c);
+		if (clock_monotonic() >= end)
+			break;
 	}
+	if (server->queue)
+		wake_queue(server);
 	server->in_queue = false;
 	if (server->n_conns == 0) {
 		timer_cancel(server->tick);
@@ -324,6 +335,14 @@ static void on_resume(void *arg)
 	set_accepting(server, true);
 }
 
+/* accept() wants a descriptor before it looks whether anybody is there. */
+static bool somebody_waits(struct evconnlistener *events)
+{
+	struct pollfd listener = { .fd = evconnlistener_get_fd(events), .events = POLLIN };
+
+	return poll(&listener, 1, 0) > 0;
+}
+
 /* Out of descriptors, mostly.  The connection stays readable in the listener: trying again at once
  * would only burn the processor. */
 static void on_accept_error(struct evconnlistener *events, void *arg)
@@ -332,7 +351,8 @@ static void on_accept_error(struct evconnlistener *events, void *arg)
 	struct http_server *server = listener->server;
 	int error = errno;
 
-	(void)events;
+	if (!somebody_waits(events))
+		return;
 	metric_inc(METRIC_HTTP_ACCEPT_ERRORS);
 	if (!server->accept_failing)
 		log_warning_errno(-error, "cannot accept connections for now");

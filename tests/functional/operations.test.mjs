@@ -311,13 +311,18 @@ test("more connections than server.connections_max are told so", async (t) => {
 	defer(t, () => agent.destroy());
 	const other = new http.Agent({ keepAlive: true, maxSockets: 1 });
 	defer(t, () => other.destroy());
-	assert.equal((await d.anonymous.get("/healthz", { agent })).status, 200);
-	assert.equal((await d.anonymous.get("/healthz", { agent: other })).status, 200);
+	// attaches that wait for a server: whoever waits for an answer does not give way
+	const attach = (session, port, agent) => d.admin.attach(session, { port, wait_seconds: 60 }, { agent }).catch(() => {});
+	const probing = async (agent) => / 1$/m.exec((await d.admin.get("/metrics", { agent })).text.match(/^previewd_probes .*/m)[0]);
+	const waiting = [attach("s0", 1024, agent)];
+	await until(() => probing(other), "the first waits");
+	waiting.push(attach("s1", 1025, other));
 	const third = new http.Agent();
-	const answer = await d.anonymous.get("/healthz", { agent: third });
-	assert.equal(answer.status, 503);
+	await until(async () => (await d.anonymous.get("/healthz", { agent: third }).catch(() => ({}))).status === 503, "there is no room");
 	other.destroy();
 	await until(async () => (await d.anonymous.get("/healthz", { agent: third }).catch(() => ({}))).status === 200, "a place is free");
+	agent.destroy();
+	await Promise.all(waiting);
 });
 
 test("it listens on ::1 too, and on no unix socket where none is wanted", async (t) => {
@@ -332,12 +337,9 @@ test("it listens on ::1 too, and on no unix socket where none is wanted", async 
 	assert.equal((await within(child.exited, "its end")).code, 0);
 });
 
-test("out of descriptors it goes on with those it has, and takes new ones when it can", { skip: !have("prlimit") && "needs prlimit" }, async (t) => {
+test("out of descriptors it takes new connections for those that only wait", { skip: !have("prlimit") && "needs prlimit" }, async (t) => {
 	const d = await start(t, { wrap: ["prlimit", "--nofile=40:40"] });
 	assert.equal((await d.admin.attach("s1", blind())).status, 201);
-	const kept = new http.Agent({ keepAlive: true, maxSockets: 1 });
-	defer(t, () => kept.destroy());
-	assert.equal((await d.admin.get("/healthz", { agent: kept })).status, 200);
 	const crowd = await Promise.all(
 		Array.from({ length: 60 }, () => {
 			const socket = net.connect(d.port, "127.0.0.1");
@@ -345,8 +347,9 @@ test("out of descriptors it goes on with those it has, and takes new ones when i
 			return new Promise((resolve) => socket.once("connect", () => resolve(socket)));
 		}),
 	);
-	assert.equal((await d.admin.attach("s1", blind({ name: "b" }), { agent: kept })).status, 201);
-	assert.ok((await d.admin.get("/metrics", { agent: kept })).text.match(/^previewd_http_accept_errors_total [1-9]/m));
+	assert.equal((await d.admin.attach("s1", blind({ name: "b" }), { agent: false })).status, 201);
+	const { text } = await d.admin.get("/metrics", { agent: false });
+	for (const name of ["accept_errors", "connections_displaced"]) assert.match(text, new RegExp(`^previewd_http_${name}_total [1-9]`, "m"));
 	for (const socket of crowd) socket.destroy();
 	await until(async () => (await d.anonymous.get("/healthz")).status === 200, "new connections are taken");
 });

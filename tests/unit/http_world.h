@@ -280,9 +280,10 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	event_del(c->readable);
 }
 
-/* One that doesn't read until client_read(). */
-static struct client *client_silent(struct world *w)
+/* One that doesn't read until client_read(), from that one of the loopback's addresses. */
+static struct client *client_silent_from(struct world *w, in_addr_t from)
 {
+	struct sockaddr_in own = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(from) };
 	struct sockaddr_in sa = { .sin_family = AF_INET,
 				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 				  .sin_port = htons(w->port) };
@@ -292,9 +293,15 @@ static struct client *client_silent(struct world *w)
 	c->in = strbuf_init(STRBUF_UNLIMITED);
 	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_true(c->fd >= 0);
+	assert_int_equal(bind(c->fd, (struct sockaddr *)&own, sizeof(own)), 0);
 	assert_int_equal(connect(c->fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
 	c->readable = event_new(loop_base(w->loop), c->fd, EV_READ | EV_PERSIST, on_readable, c);
 	return c;
+}
+
+static struct client *client_silent(struct world *w)
+{
+	return client_silent_from(w, INADDR_LOOPBACK);
 }
 
 static void client_read(struct client *c)

@@ -307,6 +307,102 @@ static void a_file_is_let_go_when_its_client_leaves_or_the_server_ends(void **st
 	assert_int_equal(w->file->refs, 1);
 }
 
+/* The server has accepted it. */
+static struct client *accepted_from(struct world *w, in_addr_t from)
+{
+	size_t n = http_server_connections(w->server);
+	struct client *c = client_silent_from(w, from);
+
+	client_read(c);
+	wait_until(w, http_server_connections(w->server) == n + 1);
+	return c;
+}
+
+static void past_the_limit_who_waited_the_longest_gives_way(void **state)
+{
+	struct world *w = *state;
+	scoped(client_freep) struct client *a = accepted_from(w, INADDR_LOOPBACK);
+	scoped(client_freep) struct client *b = accepted_from(w, INADDR_LOOPBACK);
+	scoped(client_freep) struct client *c = accepted_from(w, INADDR_LOOPBACK);
+	scoped(client_freep) struct client *d = NULL;
+	double displaced = metric_value(METRIC_HTTP_DISPLACED);
+
+	get(a, "/hello"); /* so that it is b */
+	wait_text(a, "/hello");
+	say(b, "GET / HT");
+	d = client_new(w);
+	get(d, "/hello");
+	wait_text(d, "/hello");
+	wait_end(b);
+	settle(w);
+	assert_false(a->ended || c->ended);
+	assert_true(metric_value(METRIC_HTTP_DISPLACED) == displaced + 1);
+}
+
+static void past_the_limit_it_is_one_of_the_address_with_the_most(void **state)
+{
+	struct world *w = *state;
+	const in_addr_t other = INADDR_LOOPBACK + 1;
+	scoped(client_freep) struct client *first = accepted_from(w, INADDR_LOOPBACK);
+	scoped(client_freep) struct client *a = accepted_from(w, other);
+	scoped(client_freep) struct client *b = accepted_from(w, other);
+	scoped(client_freep) struct client *c = client_silent_from(w, other);
+	scoped(client_freep) struct client *d = NULL;
+
+	client_read(c);
+	wait_end(a);
+	d = client_silent_from(w, INADDR_LOOPBACK + 2);
+	client_read(d);
+	wait_end(b);
+	get(first, "/first");
+	wait_text(first, "/first");
+	get(c, "/c");
+	wait_text(c, "/c");
+	get(d, "/d");
+	wait_text(d, "/d");
+}
+
+/* A body on its way, an answer that is not taken: these give way as well. */
+static void what_is_half_a_request_gives_way(void **state)
+{
+	struct world *w = *state;
+	scoped(client_freep) struct client *a = accepted_from(w, INADDR_LOOPBACK);
+	scoped(client_freep) struct client *b = accepted_from(w, INADDR_LOOPBACK);
+	scoped(client_freep) struct client *c = accepted_from(w, INADDR_LOOPBACK);
+	scoped(client_freep) struct client *d = NULL;
+
+	say(a, "POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12");
+	wait_until(w, w->heads == 1);
+	get(b, "/keep");
+	get(c, "/wait");
+	wait_until(w, w->heads == 3);
+	d = client_new(w);
+	get(d, "/hello");
+	wait_text(d, "/hello");
+	wait_end(a);
+	assert_false(b->ended || c->ended);
+}
+
+static void without_descriptors_one_that_waits_gives_way(void **state)
+{
+	struct world *w = *state;
+	double displaced = metric_value(METRIC_HTTP_DISPLACED);
+	scoped(client_freep) struct client *a = accepted_from(w, INADDR_LOOPBACK);
+	scoped(client_freep) struct client *b = client_new(w);
+	struct rlimit before, none;
+
+	/* the client's socket, made last, is the highest descriptor */
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = before;
+	none.rlim_cur = (rlim_t)b->fd + 1;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	get(b, "/hello");
+	wait_text(b, "/hello");
+	wait_end(a);
+	assert_true(metric_value(METRIC_HTTP_DISPLACED) == displaced + 1);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
 static void connections_past_the_limit_are_told_so(void **state)
 {
 	struct world *w = *state;
@@ -316,7 +412,10 @@ static void connections_past_the_limit_are_told_so(void **state)
 	scoped(client_freep) struct client *d = NULL;
 	scoped(client_freep) struct client *e = NULL;
 
-	wait_until(w, http_server_connections(w->server) == 3);
+	get(a, "/wait");
+	get(b, "/wait");
+	get(c, "/wait");
+	wait_until(w, w->heads == 3);
 	d = client_new(w);
 	wait_end(d);
 	assert_true(has(d, "HTTP/1.1 503 "));
@@ -326,8 +425,6 @@ static void connections_past_the_limit_are_told_so(void **state)
 	e = client_new(w);
 	get(e, "/hello");
 	wait_text(e, "/hello");
-	(void)b;
-	(void)c;
 }
 
 static void without_descriptors_accepting_pauses_and_goes_on(void **state)
@@ -609,6 +706,14 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_file_is_let_go_when_its_client_leaves_or_the_server_ends, set_up,
 			tear_down),
+		cmocka_unit_test_setup_teardown(past_the_limit_who_waited_the_longest_gives_way,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			past_the_limit_it_is_one_of_the_address_with_the_most, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_is_half_a_request_gives_way, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(without_descriptors_one_that_waits_gives_way,
+						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(connections_past_the_limit_are_told_so, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(without_descriptors_accepting_pauses_and_goes_on,
