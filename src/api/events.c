@@ -21,6 +21,8 @@
 
 LOG_AREA("events");
 
+#define AUTH_MAX        (16 * 1024) /* bytes of the first frame, of a stranger */
+#define MESSAGE_MAX     (64 * 1024)
 #define AUTH_TIMEOUT    (5 * USEC_PER_SEC)
 #define FILTER_MAX      64 /* values of one filter */
 #define FILTER_TEXT_MAX 4096
@@ -300,6 +302,7 @@ static void authenticated(struct stream *s, struct principal *principal_take)
 	usec_t now = clock_realtime();
 
 	s->principal = principal_take;
+	websocket_set_message_max(s->ws, MESSAGE_MAX);
 	timer_cancel(s->deadline);
 	if (s->principal->expires_at != USEC_INFINITY)
 		timer_set(s->deadline,
@@ -530,10 +533,12 @@ void route_ws_events(struct call *call)
 		stream_free(s);
 		return;
 	}
-	if (principal)
+	if (principal) {
 		authenticated(s, principal);
-	else
-		timer_set(s->deadline, AUTH_TIMEOUT);
+		return;
+	}
+	websocket_set_message_max(s->ws, AUTH_MAX);
+	timer_set(s->deadline, AUTH_TIMEOUT);
 	return;
 
 refused:

@@ -26,6 +26,7 @@ LOG_AREA("socketio");
 
 /* As with /ws/events, who shows no credential is not kept for long. */
 #define CONNECT_TIMEOUT (10 * USEC_PER_SEC)
+#define CONNECT_MAX     (16 * 1024) /* bytes of its message */
 #define UPGRADE_TIMEOUT (10 * USEC_PER_SEC)
 #define CLOSE_TIMEOUT   (30 * USEC_PER_SEC)
 #define ACK_TIMEOUT     (10 * USEC_PER_SEC)
@@ -281,6 +282,7 @@ void socketio_begin(struct api *api)
 			.upgrade_timeout = UPGRADE_TIMEOUT,
 			.close_timeout = CLOSE_TIMEOUT,
 			.max_payload = set->socketio_max_payload,
+			.first_payload_max = CONNECT_MAX,
 			.output_max = set->events_buffer,
 			.sessions_max = CLIENTS_MAX,
 		},
@@ -293,6 +295,8 @@ void socketio_begin(struct api *api)
 	/* A WebSocket message is the payload and Engine.IO's digit. */
 	if (settings.engine.max_payload >= set->server_body_max)
 		settings.engine.max_payload = set->server_body_max - 1;
+	if (settings.engine.max_payload < CONNECT_MAX)
+		settings.engine.first_payload_max = settings.engine.max_payload;
 	api->socketio = socketio_new(api->deps.loop, &settings, &ops, api);
 }
 

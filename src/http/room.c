@@ -11,9 +11,9 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 #include <utlist.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 
 #define PREFIX_BYTES 8

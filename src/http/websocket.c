@@ -21,12 +21,16 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "http/http_priv.h"
+#include "http/room.h"
 
 #define CLOSE_TIMEOUT    (5 * USEC_PER_SEC)
 #define CLOSE_REASON_MAX 123
 
 /* wslay keeps a node for each fragment, an empty one too: the message's size doesn't bound them. */
 #define FRAGMENTS_MAX 1024
+
+/* Given to wslay in a step: of the smallest frames it finds a hundred or two in them. */
+#define PIECE_MAX 1024
 
 enum {
 	OPCODE_CLOSE = 8,
@@ -48,7 +52,8 @@ struct websocket {
 	bool piece_given;       /* one a step */
 	struct strbuf *replies; /* of wslay: pongs, and closes on an error */
 
-	size_t allowance; /* beyond output_max, until all was taken */
+	size_t message_max; /* bytes of a message from the client */
+	size_t allowance;   /* beyond output_max, until all was taken */
 
 	bool close_sent; /* or queued: nothing is sent after it */
 	bool ended;      /* on_closed was called, or will never be */
@@ -132,6 +137,8 @@ void websocket_close(struct websocket *ws, enum websocket_close code, const char
 	send_frame(ws, OPCODE_CLOSE, payload, 2 + len);
 	ws->close_sent = true;
 	ws->close_code = (int)code;
+	if (ws->conn->state == HTTP_CONN_WEBSOCKET) /* for its close */
+		http_room_set_waiting(ws->conn->server->room, ws->conn, true);
 	ws->conn->deadline = http_deadline(clock_monotonic(), CLOSE_TIMEOUT);
 }
 
@@ -297,7 +304,7 @@ static ssize_t on_want_bytes(wslay_event_context_ptr reader, uint8_t *buf, size_
 		return -1;
 	}
 	ws->piece_given = true;
-	n = evbuffer_remove(input, buf, len);
+	n = evbuffer_remove(input, buf, len < PIECE_MAX ? len : PIECE_MAX);
 	ws->held_bytes += n;
 	return n;
 }
@@ -380,8 +387,17 @@ static wslay_event_context_ptr reader_new(struct websocket *ws)
 
 	if (wslay_event_context_server_init(&reader, &callbacks, ws) != 0)
 		abort(); /* out of memory, as in xcalloc() */
-	wslay_event_config_set_max_recv_msg_length(reader, ws->conn->limits->set.ws_message_max);
+	wslay_event_config_set_max_recv_msg_length(reader, ws->message_max);
 	return reader;
+}
+
+void websocket_set_message_max(struct websocket *ws, size_t bytes)
+{
+	const size_t most = ws->conn->limits->set.ws_message_max;
+
+	ws->message_max = bytes < most ? bytes : most;
+	if (ws->reader)
+		wslay_event_config_set_max_recv_msg_length(ws->reader, ws->message_max);
 }
 
 static void send_replies(struct websocket *ws)
@@ -503,6 +519,7 @@ struct websocket *websocket_accept(struct http_request *req, const char *protoco
 		.conn = c,
 		.ops = ops,
 		.arg = arg,
+		.message_max = c->limits->set.ws_message_max,
 		.heard = now,
 		.pinged = now,
 	};

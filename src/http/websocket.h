@@ -52,6 +52,9 @@ struct websocket_ops {
 struct websocket *websocket_accept(struct http_request *req, const char *protocol,
 				   const struct websocket_ops *ops, void *arg);
 
+/* Of one message from the client; at most, and at first, http_settings' ws_message_max. */
+void websocket_set_message_max(struct websocket *ws, size_t bytes);
+
 /*
  * Sends one message.  When more than output_max would wait the client is cut off (counted as slow,
  * closed with 1013) and -ENOBUFS returned; -EPIPE after a close.  on_closed comes later, never from

@@ -28,11 +28,6 @@ static void wait_for_first(struct deadlines *list)
 									: 0);
 }
 
-struct deadline *deadlines_first(const struct deadlines *list)
-{
-	return list->first;
-}
-
 void deadlines_run(struct deadlines *list)
 {
 	usec_t now = clock_monotonic();
@@ -49,6 +44,11 @@ static void on_time(void *arg)
 
 	deadlines_run(list);
 	wait_for_first(list);
+}
+
+struct deadline *deadlines_first(const struct deadlines *list)
+{
+	return list->first;
 }
 
 struct deadlines *deadlines_new(struct loop *loop, usec_t after, deadline_fn *fn, void *arg)

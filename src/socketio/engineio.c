@@ -189,6 +189,22 @@ void eio_close_bad(struct eio_session *s)
 }
 
 /*
+ * What may come
+ */
+
+void eio_admit(struct eio_session *s)
+{
+	s->message_max = s->engine->set.max_payload;
+	if (s->link)
+		link_set_message_max(s);
+}
+
+size_t eio_message_max(const struct eio_session *s)
+{
+	return s->message_max;
+}
+
+/*
  * Heartbeats
  */
 

@@ -29,8 +29,9 @@ struct engineio_settings {
 	size_t max_payload;   /* bytes of a message, or a polling body, from a client: at most the
 				 http_settings' ws_message_max.  And of a polling body to it, but
 				 for a message that alone is larger */
-	size_t output_max;    /* bytes that may wait for the next poll; for WebSockets it is the
-				 http_settings' */
+	size_t first_payload_max; /* the same until eio_admit() */
+	size_t output_max;        /* bytes that may wait for the next poll; for WebSockets it is the
+				     http_settings' */
 	unsigned sessions_max;
 };
 
@@ -93,6 +94,13 @@ enum engineio_error {
 
 /* `message` is NULL for the protocol's own. */
 void engineio_refuse(struct http_request *req, enum engineio_error error, const char *message);
+
+/*
+ * The client is known: from here on its messages may have max_payload bytes, where until now they
+ * may have first_payload_max, so that strangers fill no memory.
+ */
+void eio_admit(struct eio_session *s);
+size_t eio_message_max(const struct eio_session *s);
 
 /*
  * Sends one message.  When more than the limit would wait the client is cut off and -ENOBUFS

@@ -16,6 +16,14 @@
 
 #include "base/mem.h"
 
+#define PROBE_MAX 16 /* "2probe" and "5" are all that comes before it has gone over */
+
+/* Of a text message the first byte is its type. */
+void link_set_message_max(struct eio_session *s)
+{
+	websocket_set_message_max(s->link->ws, s->message_max + 1);
+}
+
 void link_drop(struct link *link, enum eio_reason why)
 {
 	link->session = NULL;
@@ -38,7 +46,7 @@ static void on_websocket_packet(struct eio_session *s, enum websocket_opcode opc
 		.len = len,
 	};
 
-	if (len > s->engine->set.max_payload + (packet.is_binary ? 0 : 1))
+	if (len > s->message_max + (packet.is_binary ? 0 : 1))
 		eio_end(s, EIO_TOO_BIG);
 	else if (!packet.is_binary && engineio_packet_decode(bytes, len, &packet) < 0)
 		eio_end(s, EIO_BAD_PACKET);
@@ -91,6 +99,7 @@ static void switch_transport(struct eio_session *s)
 	if (!is_closing)
 		s->state = EIO_STATE_WEBSOCKET;
 	s->link = STEAL(p->probe);
+	link_set_message_max(s);
 	if (p->post) /* a client that is done with polling has none */
 		engineio_refuse(STEAL(p->post), ENGINEIO_BAD_REQUEST, NULL);
 	polling_answer(p, s->engine->noop);
@@ -173,6 +182,7 @@ void eio_upgrade(struct eio_session *s, struct http_request *req)
 		return;
 	}
 	link->session = s;
+	websocket_set_message_max(link->ws, PROBE_MAX);
 	s->polling->probe = link;
 	deadline_set(s->engine->upgrades, &s->polling->upgrade);
 }

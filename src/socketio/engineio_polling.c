@@ -236,5 +236,5 @@ void polling_post(struct eio_session *s, struct http_request *req)
 	}
 	p->post = req;
 	http_request_on_gone(req, on_post_gone, s);
-	http_request_expect(req, s->engine->set.max_payload, on_post_body, s);
+	http_request_expect(req, s->message_max, on_post_body, s);
 }

@@ -52,6 +52,7 @@ struct eio_session {
 	struct deadline heartbeat; /* in pings, pongs or, CLOSING, ends */
 	UT_hash_handle hh;
 	enum eio_state state;
+	size_t message_max; /* bytes of a message or a polling body, as yet */
 	char sid[SID_LENGTH + 1];
 };
 
@@ -95,6 +96,7 @@ void polling_post(struct eio_session *s, struct http_request *req);
  * engineio_link.c: WebSockets.
  */
 struct link *link_accept(struct http_request *req); /* NULL: a bad handshake, answered */
+void link_set_message_max(struct eio_session *s);
 void link_drop(struct link *link, enum eio_reason why);
 void link_abort(struct link *link);
 /* A session goes from polling to this WebSocket, once that was probed. */

@@ -120,6 +120,7 @@ static struct eio_session *session_new(struct engineio *engine)
 	struct eio_session *s = xcalloc(1, sizeof(*s));
 
 	s->engine = engine;
+	s->message_max = engine->set.first_payload_max;
 	new_sid(s->sid);
 	HASH_ADD_STR(engine->sessions, sid, s);
 	engineio_count(engine);
@@ -161,6 +162,7 @@ static void open_websocket(struct eio_session *s, struct http_request *req)
 		return;
 	}
 	s->link->session = s;
+	link_set_message_max(s);
 	add_open_packet(&open, s, false);
 	websocket_send(s->link->ws, WEBSOCKET_TEXT, open.data, open.len);
 }

@@ -70,6 +70,8 @@ void sio_accept(struct sio_socket *s)
 	s->state = SOCKET_CONNECTED;
 	metric_inc(METRIC_SOCKETIO_SOCKETS);
 	deadline_cancel(&s->client->connect);
+	if (s->client->session)
+		eio_admit(s->client->session);
 
 	object = cJSON_CreateObject();
 	json_add_string(object, "sid", s->id);
@@ -290,7 +292,7 @@ static void wait_for_attachments(struct client *c, const struct socketio_header 
 static void on_attachment(struct client *c, const char *bytes, size_t len)
 {
 	struct incoming *in = c->incoming;
-	size_t max = c->server->set.engine.max_payload;
+	size_t max = eio_message_max(c->session);
 
 	if (!in || in->bytes > max || len > max - in->bytes) {
 		close_bad(c);

@@ -98,6 +98,13 @@ class Mix {
 		return new Promise(resolve => this.heard[where].set(path, resolve));
 	}
 
+	async #viewer() {
+		const stream = await events.join(this.daemon, 'mix');
+
+		stream.terminate();
+		this.daemon.streams.delete(stream.socket);
+	}
+
 	async #time(name, question) {
 		const begun = performance.now();
 		const ok = await Promise.race([question().then(answer => !(answer?.status >= 300), () => false),
@@ -113,7 +120,7 @@ class Mix {
 		const previews = `${base('mix')}/previews`;
 
 		this.times = { 'GET a preview': [], 'the same, connecting': [], attach: [], detach: [],
-			       'event, WebSocket': [], 'event, Socket.IO': [] };
+			       'event, WebSocket': [], 'event, Socket.IO': [], 'a viewer comes': [] };
 		this.unanswered = 0;
 		for (let n = 0; performance.now() < until; n++) {
 			const path = `/${n}-${until}`;
@@ -124,6 +131,7 @@ class Mix {
 				this.#time('event, WebSocket', () => told[0]),
 				this.#time('event, Socket.IO', () => told[1]),
 				this.#time('GET a preview', () => admin.get(`${previews}/default`)),
+				this.#time('a viewer comes', () => this.#viewer()),
 				this.#time('the same, connecting', () => admin.get(`${previews}/default`, { agent: false })),
 			]);
 			await this.#time('detach', () => admin.del(`${previews}/other`));

@@ -6,6 +6,7 @@ EXTRA_DIST += \
 	%reldir%/bundled.test.mjs %reldir%/canvas.mjs %reldir%/canvas.test.mjs \
 	%reldir%/canvas_page.test.mjs %reldir%/canvas_socketio.test.mjs \
 	%reldir%/cgroup.test.mjs %reldir%/chromium.test.mjs %reldir%/contrib.test.mjs \
+	%reldir%/crowds.test.mjs \
 	%reldir%/disks.mjs %reldir%/durability.test.mjs %reldir%/edge.mjs %reldir%/edge.test.mjs \
 	%reldir%/edge_previews.test.mjs %reldir%/edge_traefik.test.mjs \
 	%reldir%/element.test.mjs %reldir%/events.mjs %reldir%/events.test.mjs \

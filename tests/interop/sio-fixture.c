@@ -386,6 +386,7 @@ static struct socketio_settings socketio_settings(void)
 			.upgrade_timeout = 10 * USEC_PER_SEC,
 			.close_timeout = 30 * USEC_PER_SEC,
 			.max_payload = PAYLOAD_MAX,
+			.first_payload_max = PAYLOAD_MAX,
 			.output_max = OUTPUT_MAX,
 			.sessions_max = SESSIONS_MAX,
 		},

@@ -406,6 +406,55 @@ static void drain_says_going_away(void **state)
 	expect_close(c, 1001);
 }
 
+/* Each look at it, a millisecond has passed. */
+static usec_t hurrying_clock(void)
+{
+	static usec_t now = USEC_PER_SEC;
+
+	return now += USEC_PER_MSEC;
+}
+
+static void a_flood_of_small_frames_leaves_others_their_turn(void **state)
+{
+	struct world *w = *state;
+	scoped(strbuf_done) struct strbuf flood = strbuf_init(STRBUF_UNLIMITED);
+	scoped(client_freep) struct client *c = client_new(w), *other = client_new(w);
+	const unsigned n = 500; /* what libevent reads at once */
+	unsigned heads;
+
+	upgrade(c);
+	settle(w); /* the other is accepted */
+	heads = w->heads;
+	for (unsigned i = 0; i < n; i++)
+		add_frame(&flood, FIN_TEXT, "x", 1);
+	say_bytes(c, flood.data, flood.len);
+	get(other, "/hello");
+	clock_replace(hurrying_clock, NULL);
+	wait_until(w, w->heads > heads);
+	assert_true(w->messages.len < n * strlen("1:x;"));
+	wait_until(w, w->messages.len == n * strlen("1:x;"));
+	clock_replace(NULL, NULL);
+}
+
+static void a_websocket_may_have_a_smaller_limit_of_its_own(void **state)
+{
+	struct world *w = *state;
+	char text[200];
+	scoped(client_freep) struct client *c = client_new(w);
+
+	memset(text, 'x', sizeof(text));
+	upgrade(c);
+	websocket_set_message_max(w->ws, 100);
+	say_frame(c, FIN_TEXT, text, 100);
+	wait_until(w, w->messages.len == 100 + 3);
+	websocket_set_message_max(w->ws, 200);
+	say_frame(c, FIN_TEXT, text, 200);
+	wait_until(w, w->messages.len == 100 + 3 + 200 + 3);
+	websocket_set_message_max(w->ws, 100);
+	say_frame(c, FIN_TEXT, text, 101);
+	expect_close(c, 1009);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -428,6 +477,10 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(fragments_without_end_are_refused, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(a_flood_of_small_frames_leaves_others_their_turn,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_websocket_may_have_a_smaller_limit_of_its_own,
+						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_large_message_does_not_count, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(large_messages_have_their_limit, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_client_that_does_not_read_is_cut_off, set_up,

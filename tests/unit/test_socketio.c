@@ -97,6 +97,7 @@ static int start(void **state)
 			.upgrade_timeout = 20 * USEC_PER_SEC,
 			.close_timeout = 20 * USEC_PER_SEC,
 			.max_payload = 900,
+			.first_payload_max = 500,
 			.output_max = 1000,
 			.sessions_max = 3,
 		},
