@@ -190,7 +190,7 @@ static int read_body(struct call *call, struct fault *reterr)
 		return fault_set(reterr, FAULT_NOT_JSON_TYPE,
 				 "send the body with \"Content-Type: application/json\"");
 
-	r = json_parse(text, len, &call->body, reterr);
+	r = json_parse_of_client(text, len, &call->body, reterr);
 	if (r < 0)
 		return r;
 	if (call->route->fields == canvas_list_fields)

@@ -413,7 +413,7 @@ static void on_message(struct websocket *ws, enum websocket_opcode opcode, const
 
 	if (s->closing)
 		return;
-	if (opcode != WEBSOCKET_TEXT || json_parse(bytes, len, &message, &fault) < 0 ||
+	if (opcode != WEBSOCKET_TEXT || json_parse_of_client(bytes, len, &message, &fault) < 0 ||
 	    !cJSON_IsObject(message)) {
 		send_error(s, "bad_json", "a message must be a JSON object in a text frame");
 		return;

@@ -29,6 +29,7 @@ struct scan {
 	const char *at;
 	const char *end;
 	unsigned depth;
+	size_t values_left;
 	const char *problem;
 };
 
@@ -199,6 +200,8 @@ static bool scan_word(struct scan *s, const char *word)
 static bool scan_value(struct scan *s)
 {
 	skip_blanks(s);
+	if (s->values_left-- == 0)
+		return refuse(s, "too many values");
 	if (take(s, '{'))
 		return scan_items(s, '}', scan_member);
 	if (take(s, '['))
@@ -270,9 +273,9 @@ static int check_tree(const cJSON *j, struct fault *reterr)
 	return 0;
 }
 
-int json_parse(const char *text, size_t len, cJSON **ret, struct fault *reterr)
+static int parse(const char *text, size_t len, size_t values_max, cJSON **ret, struct fault *reterr)
 {
-	struct scan s = { .at = text, .end = text + len };
+	struct scan s = { .at = text, .end = text + len, .values_left = values_max };
 	scoped(json_freep) cJSON *j = NULL;
 	int r;
 
@@ -291,6 +294,16 @@ int json_parse(const char *text, size_t len, cJSON **ret, struct fault *reterr)
 
 	*ret = STEAL(j);
 	return 0;
+}
+
+int json_parse(const char *text, size_t len, cJSON **ret, struct fault *reterr)
+{
+	return parse(text, len, SIZE_MAX, ret, reterr);
+}
+
+int json_parse_of_client(const char *text, size_t len, cJSON **ret, struct fault *reterr)
+{
+	return parse(text, len, JSON_CLIENT_VALUES_MAX, ret, reterr);
 }
 
 /*

@@ -26,6 +26,13 @@ DEFINE_CLEANUP(cJSON *, json_free)
 int json_parse(const char *text, size_t len, cJSON **ret, struct fault *reterr) must_use;
 
 /*
+ * The same for what a client of the daemon says: of at most so many values, for a megabyte of the
+ * smallest ones would hold up everybody else for a quarter of a second.
+ */
+#define JSON_CLIENT_VALUES_MAX 50000
+int json_parse_of_client(const char *text, size_t len, cJSON **ret, struct fault *reterr) must_use;
+
+/*
  * A table that says what an object may hold, and where in a struct each member goes.  The same
  * table describes the object in openapi.json, so the two agree.
  */

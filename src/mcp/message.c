@@ -124,7 +124,7 @@ int mcp_message_parse(const char *text, size_t len, struct mcp_message *ret,
 	int r;
 
 	*ret = (struct mcp_message){ 0 };
-	if (json_parse(text, len, &ret->document, &fault) < 0)
+	if (json_parse_of_client(text, len, &ret->document, &fault) < 0)
 		return mcp_error_set(reterr, 400, MCP_PARSE_ERROR, "Parse error: %s", fault.detail);
 	if (!cJSON_IsObject(ret->document))
 		return invalid(reterr, "one JSON-RPC message is expected, and no batch");

@@ -157,7 +157,7 @@ int socketio_data_decode(const struct socketio_header *h, cJSON **ret)
 	int r;
 
 	if (h->data.len > 0) {
-		r = json_parse(h->data.at, h->data.len, &data, &why);
+		r = json_parse_of_client(h->data.at, h->data.len, &data, &why);
 		fault_done(&why);
 		if (r < 0)
 			return r;

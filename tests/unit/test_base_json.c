@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/parse.h"
+#include "base/strbuf.h"
 
 #define DEEP_31 "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["
 #define END_31  "]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]"
@@ -337,9 +338,33 @@ static void documents_print_as_they_came(void **state)
 	assert_string_equal(printed, text);
 }
 
+static void what_a_client_says_has_a_bounded_number_of_values(void **state)
+{
+	scoped(strbuf_done) struct strbuf text = strbuf_init(STRBUF_UNLIMITED);
+	scoped(fault_done) struct fault fault = { 0 };
+	cJSON *j = NULL;
+
+	(void)state;
+	strbuf_puts(&text, "[1");
+	for (unsigned i = 2; i < JSON_CLIENT_VALUES_MAX; i++) /* the list is one, too */
+		strbuf_puts(&text, ",1");
+	strbuf_puts(&text, "]");
+	assert_int_equal(json_parse_of_client(text.data, text.len, &j, &fault), 0);
+	j = json_free(j);
+
+	text.data[text.len - 1] = ',';
+	strbuf_puts(&text, "{}]");
+	assert_true(json_parse_of_client(text.data, text.len, &j, &fault) < 0);
+	assert_int_equal(fault.code, FAULT_BAD_JSON);
+	assert_non_null(strstr(fault.detail, "too many values"));
+	assert_int_equal(json_parse(text.data, text.len, &j, NULL), 0);
+	json_free(j);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_a_client_says_has_a_bounded_number_of_values),
 		cmocka_unit_test(strict_json_is_let_in_and_nothing_else),
 		cmocka_unit_test(a_table_fills_the_struct),
 		cmocka_unit_test(any_value_is_a_value),
