@@ -58,7 +58,7 @@
 #define HTTP_TIME_PER_TURN    (USEC_PER_MSEC / 2)
 
 /* Connections accepted until those that are there have their turn. */
-#define HTTP_ACCEPTS_PER_TURN 128
+#define HTTP_ACCEPTS_PER_TURN 64
 
 /* After an answer that ends a connection: what is still read, for a client that is sending. */
 #define HTTP_LINGER_BYTES (1024 * 1024)

@@ -120,6 +120,29 @@ static void release(struct http_server *server, struct http_conn *c)
 	http_conn_release(c);
 }
 
+/* However long the queue is: they take up room. */
+static void release_closed(struct http_server *server)
+{
+	struct http_conn *closed = NULL, **at = &server->queue, *c;
+
+	while ((c = *at)) {
+		if (c->state != HTTP_CONN_CLOSED) {
+			at = &c->next_queued;
+			continue;
+		}
+		*at = c->next_queued;
+		c->queued = false;
+		c->next_queued = closed;
+		closed = c;
+	}
+	server->queue_end = at;
+
+	while ((c = closed)) {
+		closed = c->next_queued;
+		release(server, c);
+	}
+}
+
 static void on_queue(evutil_socket_t fd, short what, void *arg)
 {
 	struct http_server *server = arg;
@@ -143,6 +166,7 @@ static void on_queue(evutil_socket_t fd, short what, void *arg)
 		if (clock_monotonic() >= end)
 			break;
 	}
+	release_closed(server);
 	if (server->queue)
 		wake_queue(server);
 	server->in_queue = false;

@@ -362,6 +362,30 @@ static void past_the_limit_it_is_one_of_the_address_with_the_most(void **state)
 	wait_text(d, "/d");
 }
 
+/* Each look at it, a second has passed. */
+static usec_t hurrying_clock(void)
+{
+	static usec_t now = USEC_PER_SEC;
+
+	return now += USEC_PER_SEC;
+}
+
+static void however_busy_those_that_left_make_room_at_once(void **state)
+{
+	struct world *w = *state;
+	scoped(client_freep) struct client *a = accepted_from(w, INADDR_LOOPBACK);
+	scoped(client_freep) struct client *b = accepted_from(w, INADDR_LOOPBACK);
+	scoped(client_freep) struct client *c = accepted_from(w, INADDR_LOOPBACK);
+
+	client_close(a);
+	client_close(b);
+	client_close(c);
+	clock_replace(hurrying_clock, NULL);
+	wait_until(w, http_server_connections(w->server) < 3);
+	clock_replace(NULL, NULL);
+	assert_int_equal(http_server_connections(w->server), 0);
+}
+
 /* A body on its way, an answer that is not taken: these give way as well. */
 static void what_is_half_a_request_gives_way(void **state)
 {
@@ -710,6 +734,8 @@ int main(void)
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			past_the_limit_it_is_one_of_the_address_with_the_most, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(however_busy_those_that_left_make_room_at_once,
+						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_is_half_a_request_gives_way, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(without_descriptors_one_that_waits_gives_way,
