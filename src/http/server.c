@@ -131,7 +131,6 @@ static void release_closed(struct http_server *server)
 			continue;
 		}
 		*at = c->next_queued;
-		c->queued = false;
 		c->next_queued = closed;
 		closed = c;
 	}
@@ -139,6 +138,7 @@ static void release_closed(struct http_server *server)
 
 	while ((c = closed)) {
 		closed = c->next_queued;
+		c->queued = false; /* not before: whom a release tells may queue another of these */
 		release(server, c);
 	}
 }

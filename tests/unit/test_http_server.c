@@ -520,6 +520,49 @@ static void a_request_nobody_watches_holds_until_it_is_answered(void **state)
 	settle(w);
 }
 
+static void answer_another(void *arg)
+{
+	reply(arg, "to nobody");
+}
+
+static void do_nothing(void *arg)
+{
+	(void)arg;
+}
+
+/* A client that leaves while its request is kept; the connection goes, the request stays. */
+static struct http_request *kept_of_nobody(struct world *w)
+{
+	const struct linger at_once = { .l_onoff = 1 };
+	struct client *c = client_new(w);
+
+	w->pending = NULL;
+	get(c, "/keep");
+	wait_until(w, w->pending);
+	setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+	client_close(c);
+	client_free(c);
+	wait_until(w, http_server_connections(w->server) == 0);
+	return w->pending;
+}
+
+/* With the clock in a hurry the first is released in its turn, and the others out of it. */
+static void who_is_told_of_a_client_that_left_may_answer_another(void **state)
+{
+	struct world *w = *state;
+	struct http_request *kept[3];
+
+	for (unsigned i = 0; i < 3; i++)
+		kept[i] = kept_of_nobody(w);
+	http_request_on_gone(kept[0], do_nothing, NULL);
+	http_request_on_gone(kept[1], on_gone, w);
+	http_request_on_gone(kept[2], answer_another, kept[1]);
+	clock_replace(hurrying_clock, NULL);
+	settle(w);
+	clock_replace(NULL, NULL);
+	assert_int_equal(w->gone, 0);
+}
+
 static void freeing_the_server_tells_who_waits(void **state)
 {
 	struct world *w = *state;
@@ -751,6 +794,8 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(a_request_nobody_watches_holds_until_it_is_answered,
 						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			who_is_told_of_a_client_that_left_may_answer_another, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(freeing_the_server_tells_who_waits, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(a_stream_is_chunked_and_the_connection_goes_on,
