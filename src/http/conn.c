@@ -420,6 +420,8 @@ void http_conn_process(struct http_conn *c)
 
 	if (c->state == HTTP_CONN_PENDING && c->half_closed && c->req->on_gone)
 		http_conn_gone(c);
+	if (c->state == HTTP_CONN_WEBSOCKET && c->half_closed && !more)
+		http_conn_gone(c); /* what it had said before is heard */
 	if (more)
 		http_server_queue(c);
 }
@@ -481,6 +483,7 @@ static void on_end_of_input(struct http_conn *c)
 	case HTTP_CONN_BODY:
 	case HTTP_CONN_SKIP:
 	case HTTP_CONN_LINGER:
+	case HTTP_CONN_WEBSOCKET:
 		http_conn_process(c);
 		return;
 	case HTTP_CONN_PENDING:
@@ -488,7 +491,6 @@ static void on_end_of_input(struct http_conn *c)
 			http_conn_gone(c);
 		return;
 	case HTTP_CONN_STREAM:
-	case HTTP_CONN_WEBSOCKET:
 		http_conn_gone(c);
 		return;
 	case HTTP_CONN_FLUSH:

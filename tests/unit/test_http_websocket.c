@@ -436,6 +436,25 @@ static void a_flood_of_small_frames_leaves_others_their_turn(void **state)
 	clock_replace(NULL, NULL);
 }
 
+static void what_was_said_before_the_end_is_heard(void **state)
+{
+	struct world *w = *state;
+	scoped(strbuf_done) struct strbuf words = strbuf_init(STRBUF_UNLIMITED);
+	scoped(client_freep) struct client *c = client_new(w);
+	const unsigned n = 500; /* many a turn's worth, each as short as can be */
+
+	upgrade(c);
+	for (unsigned i = 0; i < n; i++)
+		add_frame(&words, FIN_TEXT, "x", 1);
+	say_bytes(c, words.data, words.len);
+	assert_int_equal(shutdown(c->fd, SHUT_WR), 0);
+	clock_replace(hurrying_clock, NULL);
+	wait_until(w, w->closed == 1);
+	clock_replace(NULL, NULL);
+	assert_int_equal(w->messages.len, n * strlen("1:x;"));
+	assert_int_equal(w->closed_code, 1006);
+}
+
 static void a_websocket_may_have_a_smaller_limit_of_its_own(void **state)
 {
 	struct world *w = *state;
@@ -479,6 +498,8 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(a_flood_of_small_frames_leaves_others_their_turn,
 						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_was_said_before_the_end_is_heard, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(a_websocket_may_have_a_smaller_limit_of_its_own,
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_large_message_does_not_count, set_up, tear_down),
