@@ -93,6 +93,8 @@ int call_authenticate(struct api *api, struct http_request *req, struct principa
 
 	if (r >= 0)
 		r = auth_authenticate(api->deps.auth, &credential, ret, reterr);
+	if (r >= 0)
+		http_request_set_known(req);
 	if (r < 0 && credential.bearer) {
 		scoped(freep) char *client = guard_client(api, req);
 

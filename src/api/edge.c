@@ -130,6 +130,7 @@ static int verify(struct call *call, struct fault *reterr)
 
 	if (r < 0)
 		return r;
+	http_request_set_known(call->req); /* the proxy is, by its address */
 
 	if (q.opens) {
 		scoped(code_info_done) struct code_info info = { 0 };

@@ -45,11 +45,23 @@ static bool waits_for_client(enum http_conn_state state)
 	return false;
 }
 
+static struct http_room *room_of(const struct http_conn *c)
+{
+	return c->known ? c->server->known : c->server->strangers;
+}
+
 void http_conn_set_state(struct http_conn *c, enum http_conn_state state)
 {
+	const bool waits = waits_for_client(state);
+
 	c->state = state;
-	if (c->address) /* else its socket is closed already */
-		http_room_set_waiting(c->server->room, c, waits_for_client(state));
+	if (!c->address)
+		return; /* its socket is closed already */
+	if (waits && c->room != room_of(c)) {
+		http_room_leave(c->room, c);
+		http_room_enter(room_of(c), c);
+	}
+	http_room_set_waiting(c->room, c, waits);
 }
 
 static struct evbuffer *input_of(const struct http_conn *c)
@@ -612,6 +624,7 @@ struct http_conn *http_conn_new(struct http_server *server, int fd, const struct
 		.peer = *peer,
 		.deadline = http_deadline(now, server->limits->set.header_timeout),
 		.head_begun = true, /* the accept counts as its first byte */
+		.known = peer->is_unix,
 	};
 	c->limits->refs++;
 	if (!c->bev)

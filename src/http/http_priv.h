@@ -57,6 +57,9 @@
 #define HTTP_TIME_PER_WAKEUP  (USEC_PER_MSEC / 4)
 #define HTTP_TIME_PER_TURN    (USEC_PER_MSEC / 2)
 
+/* One in so many may be a stranger's that waits, though those who are known had to give way. */
+#define HTTP_STRANGERS_SHARE 16
+
 /* Connections accepted until those that are there have their turn. */
 #define HTTP_ACCEPTS_PER_TURN 64
 
@@ -110,6 +113,8 @@ struct http_conn {
 	size_t held_bytes;
 	struct http_conn *prev_holding, *next_holding; /* the server's list */
 
+	bool known;                   /* its last request came with a credential */
+	struct http_room *room;       /* one of the server's two */
 	struct http_address *address; /* of room.c, as the next three */
 	bool waiting;                 /* for its client */
 	struct http_conn *prev_waiting, *next_waiting;
@@ -146,7 +151,7 @@ struct http_server {
 	bool accept_failing;  /* said in the log already */
 
 	struct http_conn *conns;
-	struct http_room *room;
+	struct http_room *strangers, *known;
 	size_t n_conns; /* that have a descriptor */
 	struct http_conn *queue, **queue_end;
 	struct event *queue_event;

@@ -165,6 +165,7 @@ bool http_request_read_head(struct http_conn *c)
 	}
 
 	c->req = request_new(c, &head);
+	c->known = c->peer.is_unix; /* the kernel says who that is */
 	evbuffer_drain(input, head.head_len);
 	http_conn_set_state(c, HTTP_CONN_PENDING);
 	c->deadline = USEC_INFINITY;
@@ -392,6 +393,11 @@ const char *http_request_body(const struct http_request *req, size_t *ret_len)
 const struct http_peer *http_request_peer(const struct http_request *req)
 {
 	return &req->conn->peer;
+}
+
+void http_request_set_known(struct http_request *req)
+{
+	req->conn->known = true;
 }
 
 bool http_request_wants_websocket(const struct http_request *req)

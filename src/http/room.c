@@ -3,7 +3,8 @@
  * Connections by the address they come from.  Addresses stand in lists by how many of theirs wait
  * for their client; as that changes by one at a time, the address with the most is always at hand.
  *
- * Of IPv6 the first 64 bits count: whoever has one address there has all of them.
+ * Of IPv6 the first 64 bits count: whoever has one address there has all of them.  Of a unix
+ * socket's peers it is the uid.
  */
 #include "http/room.h"
 
@@ -32,6 +33,7 @@ struct http_room {
 	struct http_address **by_waiting; /* lists, by n_waiting */
 	size_t n_lists;
 	size_t most; /* the last list that is not empty, else 0 */
+	size_t n_waiting;
 };
 
 /*
@@ -43,8 +45,10 @@ static void key_of(const struct http_peer *peer, uint8_t ret[static 1 + PREFIX_B
 	struct in6_addr address = { 0 };
 
 	memset(ret, 0, 1 + PREFIX_BYTES);
-	if (peer->is_unix)
+	if (peer->is_unix) {
+		memcpy(ret + 1, &peer->uid, sizeof(peer->uid));
 		return;
+	}
 	ret[0] = strchr(peer->address, ':') ? AF_INET6 : AF_INET;
 	(void)!inet_pton(ret[0], peer->address, &address);
 	memcpy(ret + 1, &address, ret[0] == AF_INET ? sizeof(struct in_addr) : PREFIX_BYTES);
@@ -101,9 +105,11 @@ void http_room_set_waiting(struct http_room *room, struct http_conn *c, bool wai
 	if (waiting) {
 		DL_APPEND2(a->waiting, c, prev_waiting, next_waiting);
 		a->n_waiting++;
+		room->n_waiting++;
 	} else {
 		DL_DELETE2(a->waiting, c, prev_waiting, next_waiting);
 		a->n_waiting--;
+		room->n_waiting--;
 	}
 	list(room, a);
 	if (room->most > 0 && !room->by_waiting[room->most])
@@ -112,6 +118,7 @@ void http_room_set_waiting(struct http_room *room, struct http_conn *c, bool wai
 
 void http_room_enter(struct http_room *room, struct http_conn *c)
 {
+	c->room = room;
 	c->address = address_of(room, &c->peer);
 	c->address->n_conns++;
 	http_room_set_waiting(room, c, true);
@@ -122,12 +129,18 @@ void http_room_leave(struct http_room *room, struct http_conn *c)
 	struct http_address *a = c->address;
 
 	http_room_set_waiting(room, c, false);
+	c->room = NULL;
 	c->address = NULL;
 	if (--a->n_conns > 0)
 		return;
 	unlist(room, a);
 	HASH_DEL(room->addresses, a);
 	free(a);
+}
+
+size_t http_room_waiting(const struct http_room *room)
+{
+	return room->n_waiting;
 }
 
 struct http_conn *http_room_first_to_go(const struct http_room *room)

@@ -10,6 +10,9 @@
  * the address that has the most of them.  So nobody who only holds connections keeps others out,
  * from however many addresses, and who comes from an address with few of them never notices.
  *
+ * There are two of these: of strangers, and of those whose last request came with a credential, who
+ * give way after them.  The address of a proxy has many clients, and one of them may be known.
+ *
  * What is with its handler, a stream or a WebSocket never gives way: these have limits of their
  * own.
  *
@@ -27,6 +30,9 @@ void http_room_leave(struct http_room *room, struct http_conn *c);
 
 /* Whether it waits for its client. */
 void http_room_set_waiting(struct http_room *room, struct http_conn *c, bool waiting);
+
+/* How many do. */
+size_t http_room_waiting(const struct http_room *room);
 
 /* NULL where all are busy. */
 struct http_conn *http_room_first_to_go(const struct http_room *room);

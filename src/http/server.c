@@ -111,7 +111,7 @@ static void release(struct http_server *server, struct http_conn *c)
 	if (c->stream)
 		http_stream_gone(c->stream); /* started then */
 	if (c->bev) {
-		http_room_leave(server->room, c);
+		http_room_leave(c->room, c);
 		server->n_conns--;
 		metric_set(METRIC_HTTP_CONNECTIONS, (double)server->n_conns);
 	}
@@ -231,10 +231,23 @@ static void on_tick(void *arg)
  * Accepting
  */
 
+/*
+ * Strangers before those who are known, but for a few: everybody is a stranger until their first
+ * request was read.
+ */
+static struct http_conn *first_to_go(const struct http_server *server)
+{
+	const bool crowded =
+		http_room_waiting(server->strangers) > server->n_conns / HTTP_STRANGERS_SHARE;
+	struct http_conn *c = http_room_first_to_go(crowded ? server->strangers : server->known);
+
+	return c ? c : http_room_first_to_go(crowded ? server->known : server->strangers);
+}
+
 /* Its descriptor is free at the end of this turn. */
 static bool make_room(struct http_server *server)
 {
-	struct http_conn *c = http_room_first_to_go(server->room);
+	struct http_conn *c = first_to_go(server);
 
 	if (!c)
 		return false;
@@ -345,7 +358,7 @@ static void on_accept(struct evconnlistener *events, evutil_socket_t fd, struct 
 
 	c = http_conn_new(server, fd, &peer);
 	DL_APPEND(server->conns, c);
-	http_room_enter(server->room, c);
+	http_room_enter(c->known ? server->known : server->strangers, c);
 	server->n_conns++;
 	metric_set(METRIC_HTTP_CONNECTIONS, (double)server->n_conns);
 	if (!timer_is_set(server->tick))
@@ -502,7 +515,8 @@ struct http_server *http_server_new(struct loop *loop, const struct http_setting
 		.limits = limits_new(settings),
 		.on_head = on_head,
 		.arg = arg,
-		.room = http_room_new(),
+		.strangers = http_room_new(),
+		.known = http_room_new(),
 		.resume = timer_new(loop, on_resume, server),
 		.queue_event = event_new(loop_base(loop), -1, 0, on_queue, server),
 		.holding_event = event_new(loop_base(loop), -1, 0, on_holding, server),
@@ -539,7 +553,8 @@ struct http_server *http_server_free(struct http_server *server)
 	event_free(server->queue_event);
 	event_free(server->holding_event);
 	timer_free(server->tick);
-	http_room_free(server->room);
+	http_room_free(server->strangers);
+	http_room_free(server->known);
 	http_limits_unref(server->limits);
 	strbuf_done(&server->scratch);
 	free(server);

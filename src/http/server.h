@@ -86,6 +86,9 @@ char *http_request_headers(const struct http_request *req, const char *name);
 
 const char *http_request_body(const struct http_request *req, size_t *ret_len); /* NUL behind it */
 const struct http_peer *http_request_peer(const struct http_request *req);
+/* Whose it is has been shown: until the next request its connection gives way after those of
+ * strangers. */
+void http_request_set_known(struct http_request *req);
 bool http_request_wants_websocket(const struct http_request *req);
 usec_t http_request_started(const struct http_request *req); /* monotonic */
 

@@ -138,7 +138,7 @@ void websocket_close(struct websocket *ws, enum websocket_close code, const char
 	ws->close_sent = true;
 	ws->close_code = (int)code;
 	if (ws->conn->state == HTTP_CONN_WEBSOCKET) /* for its close */
-		http_room_set_waiting(ws->conn->server->room, ws->conn, true);
+		http_room_set_waiting(ws->conn->room, ws->conn, true);
 	ws->conn->deadline = http_deadline(clock_monotonic(), CLOSE_TIMEOUT);
 }
 

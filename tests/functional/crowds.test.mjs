@@ -45,6 +45,21 @@ test("whoever only holds connections keeps nobody out, nor costs those of other 
 	assert.equal(await d.metric("previewd_http_connections_refused_total"), 0);
 });
 
+test("who has shown a credential, as a proxy does for its clients, stays where strangers come from everywhere", async (t) => {
+	const d = await start(t, { settings: { "server.connections_max": "20" } });
+	const known = Array.from({ length: 5 }, () => idle(t, d, "127.0.0.1"));
+	const ask_on = async (socket) => {
+		const answer = once(socket, "data");
+		socket.write(`GET /api/credential HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${d.admin_token}\r\n\r\n`);
+		assert.match(String((await within(answer, "the answer"))[0]), /^HTTP\/1\.1 200 /);
+	};
+	for (const socket of known) await ask_on(socket);
+	const strangers = Array.from({ length: 60 }, (_, i) => idle(t, d, `127.0.1.${i + 1}`));
+	await until(() => strangers.filter((s) => s.destroyed).length >= 45, "the strangers have given way");
+	for (const socket of known) await ask_on(socket);
+	assert.equal(await d.metric("previewd_http_connections_refused_total"), 0);
+});
+
 test("before its credential a client's messages are small", async (t) => {
 	const d = await start(t);
 	await d.admin.put(base("s1"), {});

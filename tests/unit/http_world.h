@@ -200,6 +200,9 @@ static void on_head(struct http_request *req, void *arg)
 		w->stream = http_stream_start(req, 200, "text/plain", &stream_ops, w);
 	} else if (strcmp(path, "/ws") == 0) {
 		w->ws = websocket_accept(req, NULL, &ws_ops, w);
+	} else if (strcmp(path, "/known") == 0) {
+		http_request_set_known(req);
+		reply(req, path);
 	} else if (strcmp(path, "/none") == 0) {
 		http_reply(req, 204, NULL, NULL, 0);
 	} else {

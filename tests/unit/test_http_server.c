@@ -362,6 +362,62 @@ static void past_the_limit_it_is_one_of_the_address_with_the_most(void **state)
 	wait_text(d, "/d");
 }
 
+static struct client *known_from(struct world *w, in_addr_t from)
+{
+	struct client *c = accepted_from(w, from);
+
+	get(c, "/known");
+	wait_text(c, "/known");
+	return c;
+}
+
+static void past_the_limit_strangers_give_way_before_who_is_known(void **state)
+{
+	struct world *w = *state;
+	scoped(client_freep) struct client *a = known_from(w, INADDR_LOOPBACK);
+	scoped(client_freep) struct client *b = known_from(w, INADDR_LOOPBACK);
+	scoped(client_freep) struct client *stranger = accepted_from(w, INADDR_LOOPBACK + 1);
+	scoped(client_freep) struct client *c = client_silent_from(w, INADDR_LOOPBACK + 2);
+	scoped(client_freep) struct client *d = NULL;
+
+	client_read(c);
+	wait_end(stranger);
+	get(c, "/known");
+	wait_text(c, "/known");
+	get(a, "/hello"); /* as a stranger */
+	wait_text(a, "/hello");
+	d = client_silent_from(w, INADDR_LOOPBACK + 3);
+	client_read(d);
+	wait_end(a);
+	settle(w);
+	assert_false(b->ended || c->ended || d->ended);
+}
+
+/* Else nobody would come to be known. */
+static void past_the_limit_there_is_room_for_a_few_strangers(void **state)
+{
+	struct world *w = *state;
+	struct client *known[16];
+	scoped(client_freep) struct client *stranger = NULL;
+
+	w->settings.connections_max = ARRAY_SIZE(known);
+	http_server_set(w->server, &w->settings);
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		known[i] = known_from(w, INADDR_LOOPBACK);
+	stranger = client_silent_from(w, INADDR_LOOPBACK + 1);
+	client_read(stranger);
+	wait_end(known[0]);
+	client_free(known[0]);
+	known[0] = client_silent_from(w, INADDR_LOOPBACK + 2);
+	client_read(known[0]);
+	wait_end(known[1]);
+	get(known[0], "/known");
+	wait_text(known[0], "/known");
+	assert_false(stranger->ended);
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		client_free(known[i]);
+}
+
 /* Each look at it, a second has passed. */
 static usec_t hurrying_clock(void)
 {
@@ -777,6 +833,10 @@ int main(void)
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			past_the_limit_it_is_one_of_the_address_with_the_most, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			past_the_limit_strangers_give_way_before_who_is_known, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(past_the_limit_there_is_room_for_a_few_strangers,
+						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(however_busy_those_that_left_make_room_at_once,
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_is_half_a_request_gives_way, set_up,
