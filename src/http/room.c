@@ -116,6 +116,16 @@ void http_room_set_waiting(struct http_room *room, struct http_conn *c, bool wai
 		room->most--;
 }
 
+void http_room_renew(struct http_conn *c)
+{
+	struct http_address *a = c->address;
+
+	if (!c->waiting)
+		return;
+	DL_DELETE2(a->waiting, c, prev_waiting, next_waiting);
+	DL_APPEND2(a->waiting, c, prev_waiting, next_waiting);
+}
+
 void http_room_enter(struct http_room *room, struct http_conn *c)
 {
 	c->room = room;

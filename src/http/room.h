@@ -31,6 +31,9 @@ void http_room_leave(struct http_room *room, struct http_conn *c);
 /* Whether it waits for its client. */
 void http_room_set_waiting(struct http_room *room, struct http_conn *c, bool waiting);
 
+/* Its client has taken some of what it is sent: of its address it has waited the shortest now. */
+void http_room_renew(struct http_conn *c);
+
 /* How many do. */
 size_t http_room_waiting(const struct http_room *room);
 

@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "http/http_priv.h"
+#include "http/room.h"
 
 struct http_sending {
 	struct http_conn *conn;
@@ -81,6 +82,7 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 	if (warm(s))
 		return;
 	s->left = http_sendfile(c, s->file, &s->from, s->left);
+	http_room_renew(c);
 	if (s->left > 0 || c->broken)
 		return;
 	c->sending = http_sending_free(s);

@@ -362,6 +362,26 @@ static void past_the_limit_it_is_one_of_the_address_with_the_most(void **state)
 	wait_text(d, "/d");
 }
 
+static void past_the_limit_who_takes_a_file_has_not_waited(void **state)
+{
+	struct world *w = *state;
+	scoped(client_freep) struct client *a = accepted_from(w, INADDR_LOOPBACK);
+	scoped(client_freep) struct client *b = NULL, *c = NULL, *d = NULL;
+
+	event_del(a->readable);
+	get(a, "/file");
+	wait_until(w, w->heads == 1);
+	settle(w);
+	b = accepted_from(w, INADDR_LOOPBACK);
+	c = accepted_from(w, INADDR_LOOPBACK);
+	client_read(a);
+	wait_until(w, a->in.len > FILE_SIZE * 3 / 4);
+	d = client_new(w);
+	wait_end(b);
+	wait_until(w, a->in.len > FILE_SIZE);
+	assert_false(a->ended || c->ended || d->ended);
+}
+
 static struct client *known_from(struct world *w, in_addr_t from)
 {
 	struct client *c = accepted_from(w, from);
@@ -833,6 +853,8 @@ int main(void)
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			past_the_limit_it_is_one_of_the_address_with_the_most, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(past_the_limit_who_takes_a_file_has_not_waited,
+						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			past_the_limit_strangers_give_way_before_who_is_known, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(past_the_limit_there_is_room_for_a_few_strangers,
