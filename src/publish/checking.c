@@ -9,12 +9,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/beneath.h"
 #include "base/mem.h"
 #include "publish/publisher_priv.h"
 
 #define DEPTH_MAX 64
-
-#define OPEN_DIRECTORY (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
 struct checking *checking_new_at(int root_fd, const char *session_id, const char *name,
 				 const char *base, const struct settings *settings)
@@ -125,9 +124,11 @@ int checking_work(void *input)
 	if (!c->source_id && previous_release(c, &previous) < 0)
 		previous = -1;
 	if (c->project) {
-		project = openat(c->state_fd, c->project, OPEN_DIRECTORY);
+		/* Where a package lies in its workspace, its build may have put a link. */
+		project = beneath_open_plain(c->state_fd, c->project, O_RDONLY | O_DIRECTORY);
 		if (project < 0)
-			return internal(c, "the project is gone", -errno);
+			return fault_set_errno(&c->fault, FAULT_BAD_OUTPUT, project,
+					       "the project is not where it was built");
 	}
 	request = (struct output_request){
 		.project_fd = c->project       ? project

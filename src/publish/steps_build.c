@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "base/beneath.h"
 #include "base/files.h"
 #include "base/mem.h"
 #include "base/trees.h"
@@ -22,7 +23,7 @@ struct thaw {
 	volatile bool cancel;
 	char **from; /* absolute */
 	int state_fd;
-	char **to; /* of each */
+	char **to; /* of each: where its node_modules will be */
 	uint64_t bytes_max;
 };
 
@@ -38,16 +39,20 @@ static void thaw_free(void *arg)
 static int thaw_one(struct thaw *t, size_t i)
 {
 	const struct tree_limits limits = { t->bytes_max, THAW_ENTRIES_MAX, THAW_DEPTH_MAX };
-	scoped(closep) int from = open_directory(t->from[i]), to = -1;
+	scoped(closep) int from = open_directory(t->from[i]), place = -1, to = -1;
 	int r;
 
 	if (from < 0)
 		return from;
+	/* The build that failed may have put links on the way. */
+	place = beneath_open_plain(t->state_fd, t->to[i], O_RDONLY | O_DIRECTORY);
+	if (place < 0)
+		return place;
 	/* The mount point that bwrap made, or one that it hasn't yet. */
-	r = make_directory_at(t->state_fd, t->to[i]);
+	r = make_directory_at(place, "node_modules");
 	if (r < 0)
 		return r;
-	to = openat(t->state_fd, t->to[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	to = openat(place, "node_modules", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (to < 0)
 		return -errno;
 	return copy_tree(from, to, NULL, &limits, &t->cancel, NULL);
@@ -69,7 +74,7 @@ static void on_thawed(int result, void *arg)
 
 	build_job_over(b);
 	if (result < 0) {
-		fault_set_errno(&b->fault, FAULT_INTERNAL, result,
+		fault_set_errno(&b->fault, FAULT_BUILD_FAILED, result,
 				"the packages cannot be copied");
 		build_fail(b);
 		return;
@@ -86,10 +91,10 @@ static void thaw(struct build *b)
 
 	build_log(b, "build: it writes to node_modules, building again with a copy of it");
 	strv_add_take(&t->from, xstrdup(module_store_path(b->modules)));
-	strv_add_take(&t->to, xasprintf("%s/project/node_modules", b->work));
+	strv_add_take(&t->to, xasprintf("%s/project", b->work));
 	for (char *const *one = module_store_packages(b->modules); *one; one++) {
 		strv_add_take(&t->from, module_store_package_path(b->modules, *one));
-		strv_add_take(&t->to, xasprintf("%s/project/%s/node_modules", b->work, *one));
+		strv_add_take(&t->to, xasprintf("%s/project/%s", b->work, *one));
 	}
 	t->state_fd = p->state_fd;
 	t->bytes_max = p->settings->publish_disk_max;

@@ -184,3 +184,35 @@ test("a framework says which Node it needs only once it is installed", needs_san
 	const build = await publish(d, "s", { workdir: project(">=1") });
 	assert.equal(await shown(d, build), `v${build.node}`, json(build));
 });
+
+// What a build leaves of the directories above its package must not lead out of the copy.
+const leads_out = (outside) => `process.chdir("../.."); fs.renameSync("apps", "moved"); fs.symlinkSync(${json(outside)}, "apps");`;
+
+test("a package's output is not looked for where its build says that the package is", needs_sandbox, async (t) => {
+	const d = await start(t);
+	const outside = write_files(temp_dir(t), { "web/dist/index.html": "<h1>not theirs</h1>" });
+	const top = write_files(temp_dir(t), {
+		"package.json": json({ private: true, workspaces: ["apps/*"] }),
+		"apps/web/package.json": json({ name: "web", scripts: { build: "node build.cjs" } }),
+		"apps/web/build.cjs": `${build_script("1")} ${leads_out(outside)}`,
+	});
+	const build = await publish(d, "s", { workdir: path.join(top, "apps", "web") });
+	assert.equal(build.code, "bad_output", json(build));
+	assert.match(build.detail, /is not where it was built/);
+});
+
+test("a copy of the packages is not put where a build says that the package is", needs_sandbox, async (t) => {
+	const d = await start(t, { settings: { "publish.install_scripts": "yes" } });
+	const outside = write_files(temp_dir(t), { "web/theirs": "" });
+	const top = write_files(temp_dir(t), {
+		"package.json": json({ private: true, workspaces: ["apps/*", "libs/*"], scripts: { postinstall: "mkdir -p apps/web/node_modules/x && echo x >apps/web/node_modules/x/planted" } }),
+		"libs/lib/package.json": json({ name: "lib", version: "1.0.0" }),
+		"apps/web/package.json": json({ name: "web", version: "1.0.0", scripts: { build: "node build.cjs" }, dependencies: { lib: "*" } }),
+		"apps/web/build.cjs": `const fs = require("fs"); ${leads_out(outside)} console.log("EROFS: node_modules"); process.exit(1);`,
+	});
+	const build = await publish(d, "s", { workdir: path.join(top, "apps", "web") });
+	assert.equal(build.code, "build_failed", json(build));
+	assert.match(build.detail, /the packages cannot be copied/);
+	assert.match(build.log_tail, /building again with a copy/);
+	assert.deepEqual(fs.readdirSync(path.join(outside, "web")), ["theirs"]);
+});
