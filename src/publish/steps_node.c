@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/beneath.h"
 #include "base/files.h"
 #include "base/mem.h"
 #include "base/parse.h"
@@ -18,7 +19,8 @@
 
 struct choosing {
 	volatile bool cancel;
-	char *place;  /* absolute, with the node_modules in it */
+	char *place;  /* absolute, with the node_modules in it, or ... */
+	char *below;  /* ... this directory of it, which an installation may have made a link */
 	char *member; /* of it, or NULL */
 	char *packages, *range, *node_path, *version;
 
@@ -31,6 +33,7 @@ static void choosing_free(void *arg)
 	struct choosing *c = arg;
 
 	free(c->place);
+	free(c->below);
 	free(c->member);
 	free(c->packages);
 	free(c->range);
@@ -77,7 +80,9 @@ static int choose(void *input)
 	struct choosing *c = input;
 	scoped(strv_freep) char **names = parse_list(c->packages, ' ');
 	scoped(freep) char *theirs = NULL, *range = NULL;
-	scoped(closep) int place = open_directory(c->place);
+	scoped(closep) int top = open_directory(c->place);
+	scoped(closep) int place =
+		beneath_open_plain(top, c->below ? c->below : ".", O_RDONLY | O_DIRECTORY);
 
 	for (size_t i = 0; place >= 0 && names[i] && !theirs; i++)
 		theirs = engine_of(c, place, names[i]);
@@ -125,8 +130,8 @@ void steps_node(struct build *b)
 		c->place = xstrndup(modules, strlen(modules) - strlen("/node_modules"));
 		c->member = xstrdup_null(b->member);
 	} else {
-		c->place = xasprintf("%s/project%s%s", b->work_path, b->member ? "/" : "",
-				     b->member ? b->member : "");
+		c->place = xasprintf("%s/project", b->work_path);
+		c->below = xstrdup_null(b->member);
 	}
 	c->packages = xstrdup(framework->packages);
 	c->range = xstrdup_null(b->project->node_range);
