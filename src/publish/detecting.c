@@ -119,7 +119,7 @@ static bool has_node_modules(const struct detect *d, int project_fd)
 
 	if (d->project->manager != PM_BERRY)
 		return true;
-	if (read_file_at(project_fd, ".yarnrc.yml", LOCK_MAX, &text, NULL) < 0)
+	if (beneath_read(project_fd, ".yarnrc.yml", LOCK_MAX, &text, NULL) < 0)
 		return false;
 	linker = strstr(text, "nodeLinker:");
 	if (!linker)
@@ -237,8 +237,8 @@ static bool is_trusted(const struct detect *d)
 static int remove_outputs(const struct detect *d, int project_fd)
 {
 	scoped(closep) int fd =
-		d->member ? openat(project_fd, d->member, OPEN_DIRECTORY) : dup(project_fd);
-	int r = fd < 0 ? -errno : 0;
+		beneath_open_plain(project_fd, d->member ? d->member : ".", O_RDONLY | O_DIRECTORY);
+	int r = fd < 0 ? fd : 0;
 
 	for (char **one = d->project->outputs; d->project->framework && *one && r >= 0; one++)
 		if (strchr(*one, '/') == NULL && (*one)[0] != '.')
@@ -336,7 +336,7 @@ static bool stands_alone(int fd)
 	scoped(manager_done) struct manager manager = { 0 };
 	scoped(freep) char *text = NULL;
 
-	if (read_file_at(fd, "package.json", PACKAGE_MAX, &text, NULL) < 0)
+	if (beneath_read(fd, "package.json", PACKAGE_MAX, &text, NULL) < 0)
 		return true;
 	manager_find(NULL, fd, &manager);
 	return manager.lockfile && !strstr(text, "\"workspace:");
