@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/beneath.h"
 #include "base/files.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
@@ -75,19 +76,22 @@ static int make_directories(int dirfd, const char *path)
 /* Moves the node_modules/ that is in `name`, a directory of both; 0 where there is none. */
 static int keep(int from, int to, const char *package)
 {
-	scoped(freep) char *source =
-		xasprintf("%s%snode_modules", package ? package : "", package ? "/" : "");
 	scoped(freep) char *place = package ? xasprintf("below/%s", package) : xstrdup(".");
 	scoped(freep) char *target = xasprintf("%s/node_modules", place);
+	/* What was installed may have put links on the way. */
+	scoped(closep) int source =
+		beneath_open_plain(from, package ? package : ".", O_RDONLY | O_DIRECTORY);
 	scoped(closep) int modules = -1;
 	int r;
 
-	if (!is_directory_at(from, source))
+	if (source < 0 && errno_is_of_machine(source))
+		return source;
+	if (source < 0 || !is_directory_at(source, "node_modules"))
 		return 0;
 	r = package ? make_directories(to, place) : 0;
 	if (r < 0)
 		return r;
-	if (renameat(from, source, to, target) < 0)
+	if (renameat(source, "node_modules", to, target) < 0)
 		return -errno;
 	modules = openat(to, target, OPEN_DIRECTORY);
 	if (modules < 0)

@@ -23,6 +23,7 @@
 #define DEPTH_MAX    8
 #define INPUTS_MAX   400
 #define PACKAGES_MAX 64
+#define PATTERNS_MAX 1000
 #define ENTRIES_MAX  50000
 
 struct list {
@@ -51,7 +52,8 @@ static void add_pattern(struct list *l, const char *text, size_t len)
 	}
 	while (len > 0 && text[len - 1] == '/')
 		len--;
-	if (len == 0)
+	/* One more, so that it can be told. */
+	if (len == 0 || l->n > PATTERNS_MAX)
 		return;
 	pattern = xasprintf("%s%.*s", is_not ? "!" : "", (int)len, text);
 	list_add(l, pattern, strlen(pattern));
@@ -214,6 +216,9 @@ static void on_package(struct look *look, const char *path, bool is_directory, u
 	}
 	if (!place || strcmp(name, "package.json") != 0 || !workspace_has(look->patterns, place))
 		return;
+	/* The store has them one a line. */
+	if (strchr(place, '\n'))
+		look->is_too_much = true;
 	add_input(look, path);
 	list_add(&look->packages, place, strlen(place));
 	if (look->packages.n > PACKAGES_MAX)
@@ -262,6 +267,7 @@ char **workspace_inputs(int dirfd, const char *lockfile, char ***ret_packages)
 	struct look look = { .dirfd = dirfd, .patterns = patterns };
 
 	add_settings(&look, lockfile);
+	look.is_too_much |= patterns && strv_len(patterns) > PATTERNS_MAX;
 	if (patterns)
 		each_entry(&look, ".", 0, on_package);
 	if (look.is_too_much) {

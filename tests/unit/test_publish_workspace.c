@@ -154,6 +154,53 @@ static void the_store_keeps_the_packages_of_each(void **state)
 	settle_free(settle);
 }
 
+static void what_an_installation_links_to_is_not_taken_along(void **state)
+{
+	scoped(tree_done) struct tree tree = tree_make();
+	char *const packages[] = { (char *)"apps/web", NULL };
+	struct settle *settle = settle_new(tree.fd, "install", packages);
+
+	(void)state;
+	tree_put(&tree, "install/node_modules/x/index.js", "");
+	tree_put(&tree, "outside/web/node_modules/theirs", "");
+	assert_int_equal(symlinkat("../outside", tree.fd, "install/apps"), 0);
+	assert_int_equal(settle_work(settle), 0);
+	assert_int_equal(faccessat(tree.fd, "outside/web/node_modules/theirs", F_OK, 0), 0);
+	settle_free(settle);
+}
+
+/* The store has them one a line. */
+static void a_package_whose_name_has_a_newline_has_no_key(void **state)
+{
+	scoped(tree_done) struct tree tree = tree_make();
+	char **packages = NULL;
+
+	(void)state;
+	tree_put(&tree, "package.json", "{\"workspaces\":[\"**\"]}");
+	tree_put(&tree, "c\n../d/package.json", "{}");
+	assert_null(workspace_inputs(tree.fd, NULL, &packages));
+	assert_null(packages);
+}
+
+static void too_many_patterns_have_no_key(void **state)
+{
+	scoped(tree_done) struct tree tree = tree_make();
+	scoped(strv_freep) char **patterns = NULL;
+	scoped(freep) char *text = xcalloc(1, 200000);
+	char **packages = NULL;
+
+	(void)state;
+	strcpy(text, "packages:\n");
+	for (char *at = text + strlen(text); at < text + 100000; at += 6)
+		memcpy(at, "- a/*\n", 6);
+	tree_put(&tree, "pnpm-workspace.yaml", text);
+	tree_put(&tree, "a/b/package.json", "{}");
+	patterns = workspace_patterns(tree.fd);
+	assert_true(strv_len(patterns) <= 1025);
+	assert_null(workspace_inputs(tree.fd, NULL, &packages));
+	assert_null(packages);
+}
+
 static void rules_for_other_hosts_are_told_of_unless_they_are_done_anyway(void **state)
 {
 	static const struct {
@@ -188,6 +235,9 @@ int main(void)
 		cmocka_unit_test(an_installation_reads_settings_and_the_package_json_of_packages),
 		cmocka_unit_test(a_workspace_of_too_many_packages_has_no_key),
 		cmocka_unit_test(the_store_keeps_the_packages_of_each),
+		cmocka_unit_test(what_an_installation_links_to_is_not_taken_along),
+		cmocka_unit_test(a_package_whose_name_has_a_newline_has_no_key),
+		cmocka_unit_test(too_many_patterns_have_no_key),
 		cmocka_unit_test(rules_for_other_hosts_are_told_of_unless_they_are_done_anyway),
 	};
 
