@@ -17,6 +17,8 @@
 #include "publish/package.h"
 #include "publish/steps_priv.h"
 
+#define RANGE_MAX 256 /* as it is before the installation */
+
 struct choosing {
 	volatile bool cancel;
 	char *place;  /* absolute, with the node_modules in it, or ... */
@@ -86,7 +88,8 @@ static int choose(void *input)
 
 	for (size_t i = 0; place >= 0 && names[i] && !theirs; i++)
 		theirs = engine_of(c, place, names[i]);
-	if (!theirs || !node_range_is_valid(theirs) || node_range_has(theirs, c->version))
+	if (!theirs || strlen(theirs) > RANGE_MAX || !node_range_is_valid(theirs) ||
+	    node_range_has(theirs, c->version))
 		return 0;
 	range = c->range ? node_ranges_both(theirs, c->range) : xstrdup(theirs);
 	c->node = node_find(range, c->node_path, &c->node_version, &c->fault);
