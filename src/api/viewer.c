@@ -213,6 +213,14 @@ static const char *read_id(const cJSON *object, const char *name, struct fault *
 	return id;
 }
 
+/* Who has one app only never says which. */
+static const char *read_app(const cJSON *object, struct fault *reterr)
+{
+	const cJSON *app = cJSON_GetObjectItemCaseSensitive(object, "app_id");
+
+	return !app || cJSON_IsNull(app) ? APP_DEFAULT : read_id(object, "app_id", reterr);
+}
+
 static void read_since(const cJSON *object, struct wish *ret, struct fault *reterr)
 {
 	const cJSON *since = cJSON_GetObjectItemCaseSensitive(object, "since");
@@ -235,7 +243,7 @@ static int read_join(const struct sio_event *event, struct wish *ret, struct fau
 	const cJSON *object = cJSON_GetArrayItem(event->args, 0);
 
 	*ret = (struct wish){
-		.app_id = read_id(object, "app_id", reterr),
+		.app_id = read_app(object, reterr),
 		.session_id = read_id(object, "session_id", reterr),
 		.epoch = json_string(object, "epoch"),
 	};

@@ -11,6 +11,9 @@
 #define NSP_PLAIN    "/"
 #define NSP_ENVELOPE "/events"
 
+/* Whose app nobody says. */
+#define APP_DEFAULT "default"
+
 /* A session that a socket has joined. */
 struct joined {
 	struct viewer *viewer;

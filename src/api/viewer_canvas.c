@@ -16,7 +16,6 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 
-#define APP_DEFAULT     "default"
 #define SESSION_DEFAULT "_default_"
 
 /* Of one socket, while the first one's session is being made. */

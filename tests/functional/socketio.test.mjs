@@ -116,7 +116,8 @@ test("ping is answered; what is malformed or unknown is refused with a code, and
 		[],
 		[null],
 		["s1"],
-		[{ session_id: "s1" }],
+		[{ ...wish, app_id: "" }],
+		[{ ...wish, app_id: 1 }],
 		[{ app_id: "default" }],
 		[{ ...wish, session_id: "a b" }],
 		[{ ...wish, since: -1 }],
@@ -141,6 +142,18 @@ test("ping is answered; what is malformed or unknown is refused with a code, and
 	socket.disconnect();
 	await until(async () => (await d.metric("previewd_socketio_joins")) === 0, "its joins are gone");
 	assert.equal(await d.metric("previewd_socketio_sockets"), 0);
+});
+
+test("who names no app joins a session of the default one", async (t) => {
+	const d = await start(t);
+	const socket = await connected(t, d, { token: d.admin_token });
+	const heard = [];
+	socket.onAny((name, payload) => heard.push([name, payload.app_id]));
+	assert.equal((await ask(socket, "join_session", { session_id: "s1" })).ok, true);
+	assert.equal((await ask(socket, "join_session", { session_id: "s2", app_id: null })).ok, true);
+	await d.admin.attach("s1", blind());
+	await ask(socket, "ping");
+	assert.deepEqual(heard.at(-1), ["web_preview:attached", "default"]);
 });
 
 // Attaches and detaches until told to stop, whatever becomes of the daemon meanwhile.
