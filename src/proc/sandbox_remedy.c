@@ -138,6 +138,18 @@ static const struct cause causes[] = {
 };
 /* clang-format on */
 
+/* The first SAID_MAX bytes of what is longer, up to its last whole word there. */
+static char *cut_at_word(const char *text)
+{
+	const char *end = memrchr(text, ' ', SAID_MAX + 1);
+	size_t len = end ? (size_t)(end - text) : SAID_MAX;
+
+	/* One long word: not within one of its characters. */
+	while (!end && len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80)
+		len--;
+	return xasprintf("%.*s …", (int)len, text);
+}
+
 /* What it said last, in a line. */
 static char *last_words(const char *said)
 {
@@ -151,7 +163,7 @@ static char *last_words(const char *said)
 	start = memrchr(said, '\n', len);
 	start = start ? start + 1 : said;
 	len -= (size_t)(start - said);
-	return xstrndup(start, len < SAID_MAX ? len : SAID_MAX);
+	return len <= SAID_MAX ? xstrndup(start, len) : cut_at_word(start);
 }
 
 char *sandbox_remedy(const struct sandbox_facts *f)

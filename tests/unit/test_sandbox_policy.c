@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/parse.h"
+#include "base/strbuf.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -290,6 +291,23 @@ static void the_last_line_of_what_was_said_is_told(void **state)
 	assert_null(strstr(remedy, "first"));
 }
 
+static void what_it_said_is_cut_between_words(void **state)
+{
+	/* 190 bytes of whole words, then one that the limit is within. */
+	scoped(strbuf_done) struct strbuf said = strbuf_init(STRBUF_UNLIMITED);
+	struct sandbox_facts facts = working;
+	scoped(freep) char *remedy = NULL;
+
+	(void)state;
+	for (int i = 0; i < 19; i++)
+		strbuf_puts(&said, "ninechars ");
+	strbuf_puts(&said, "permitted-but-cut and more\n");
+	facts.said = strbuf_str(&said);
+	remedy = sandbox_remedy(&facts);
+	assert_non_null(strstr(remedy, "ninechars …"));
+	assert_null(strstr(remedy, "permitted"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -300,6 +318,7 @@ int main(void)
 		cmocka_unit_test(a_bare_runs_environment_has_each_name_once),
 		cmocka_unit_test(each_cause_has_its_remedy),
 		cmocka_unit_test(the_last_line_of_what_was_said_is_told),
+		cmocka_unit_test(what_it_said_is_cut_between_words),
 	};
 
 	return cmocka_run_group_tests_name("sandbox policy", tests, NULL, NULL);
