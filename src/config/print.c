@@ -16,6 +16,20 @@ static void print_path(const char *path, FILE *f)
 		fputc((unsigned char)*path < 0x20 ? '?' : *path, f);
 }
 
+const char *settings_source_of(const struct settings *s, size_t number, unsigned *ret_line)
+{
+	static const char *const names[] = {
+		[SETTINGS_DEFAULT] = "default",
+		[SETTINGS_FILE] = "file",
+		[SETTINGS_ENVIRONMENT] = "environment",
+		[SETTINGS_COMMAND_LINE] = "command_line",
+	};
+	const enum settings_source source = s->origins->of[number].source;
+
+	*ret_line = source == SETTINGS_FILE ? s->origins->of[number].line : 0;
+	return names[source];
+}
+
 static void print_origin(const struct settings_origin *origins, size_t number, FILE *f)
 {
 	switch (origins->of[number].source) {

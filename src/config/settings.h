@@ -78,6 +78,10 @@ DEFINE_CLEANUP(struct settings *, settings_free)
 /* The file that was read, or NULL. */
 const char *settings_file(const struct settings *s);
 
+/* "default", "file" with the line in it, "environment" or "command_line"; `ret_line` is 0 for the
+ * others. */
+const char *settings_source_of(const struct settings *s, size_t number, unsigned *ret_line);
+
 /* One line an option, in the file's form, each with where its value came from as a comment. */
 void settings_print(const struct settings *s, FILE *f);
 

@@ -62,7 +62,10 @@ static int config_check(struct ctl *ctl)
 	return EXIT_OK;
 }
 
-/* {"limits.per_session":"5",...}: each value as the file would have it. */
+/*
+ * {"limits.per_session":{"value":"5","source":"default"},...}: each value as the file would have
+ * it, and where it comes from.
+ */
 static void print_json(const struct ctl *ctl, const struct settings *settings)
 {
 	scoped(json_freep) cJSON *document = cJSON_CreateObject();
@@ -70,9 +73,16 @@ static void print_json(const struct ctl *ctl, const struct settings *settings)
 	for (size_t i = 0; i < OPTION_COUNT; i++) {
 		scoped(strbuf_done) struct strbuf value = strbuf_init(STRBUF_UNLIMITED);
 		scoped(freep) char *name = xasprintf("%s.%s", options[i].section, options[i].key);
+		cJSON *of = cJSON_AddObjectToObject(document, name);
+		unsigned line;
 
 		option_format(&options[i], settings, &value);
-		json_add_string(document, name, strbuf_str(&value));
+		json_add_string(of, "value", strbuf_str(&value));
+		json_add_string(of, "source", settings_source_of(settings, i, &line));
+		if (line > 0) {
+			json_add_string(of, "file", settings_file(settings));
+			json_add_u64(of, "line", line);
+		}
 	}
 	output_json(ctl, document);
 }

@@ -159,6 +159,17 @@ test("command line before environment before file before default", async (t) => 
 	assert.match(source("tokens_per_session = 20"), /default/);
 });
 
+test("config print --json says of each value where it comes from", async (t) => {
+	const d = new Daemon(t, { file: "[limits]\nper_session = 2\n" });
+	const argv = [previewctl(), "config", "print", d.config, "--json"];
+	const { code, stdout, stderr } = await run(t, argv, { env: { ...d.environment(), PREVIEWD_LIMITS_PER_USER: "33" } });
+	assert.equal(code, 0, stderr);
+	const settings = JSON.parse(stdout);
+	assert.deepEqual(settings["limits.per_session"], { value: "2", source: "file", file: d.config, line: 2 });
+	assert.deepEqual(settings["limits.per_user"], { value: "33", source: "environment" });
+	assert.deepEqual(settings["limits.tokens_per_session"], { value: "20", source: "default" });
+});
+
 test("it tells its service manager READY, RELOADING and STOPPING", async (t) => {
 	const socket = path.join(temp_dir(t), "notify");
 	const manager = new Child(t, ["python3", path.join(fixtures, "notified.py"), socket]);
