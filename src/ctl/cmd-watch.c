@@ -124,6 +124,24 @@ static void take_note(struct watch *w, const cJSON *frame)
 	take_seq(w, cJSON_GetObjectItemCaseSensitive(frame, "payload"), "preview_seq");
 }
 
+static int output_failed(struct problem *reterr, int error)
+{
+	return problem_set(reterr, EXIT_FAILED, "output", "the output could not be written: %s",
+			   strerror(error));
+}
+
+/* The daemon sends a snapshot whatever was asked for: a client can't do without.  People can. */
+static bool is_wanted(const struct watch *w, const cJSON *frame)
+{
+	const char *type = json_string(frame, "event_type");
+	scoped(strv_freep) char **types = NULL;
+
+	if (!ctl_given(w->ctl, TYPES) || !type || strcmp(type, "preview:snapshot") != 0)
+		return true;
+	types = parse_list(w->ctl->values[TYPES].text, ',');
+	return !types[0] || strv_has(types, type);
+}
+
 static int print_frame(struct watch *w, const char *text, size_t len, struct problem *reterr)
 {
 	scoped(json_freep) cJSON *frame = NULL;
@@ -134,11 +152,12 @@ static int print_frame(struct watch *w, const char *text, size_t len, struct pro
 		return 0;
 	}
 	take_note(w, frame);
+	if (!is_wanted(w, frame))
+		return 0;
 	text_of_frame = json_print(frame);
 	line = printable_json(text_of_frame);
 	if (fprintf(w->ctl->out, "%s\n", line) < 0 || fflush(w->ctl->out) != 0)
-		return problem_set(reterr, EXIT_FAILED, "output",
-				   "the output could not be written: %s", strerror(errno));
+		return output_failed(reterr, errno);
 	return 0;
 }
 
@@ -191,7 +210,7 @@ static int follow(struct watch *w, struct problem *reterr)
 		return target ? judge_refusal(w, reterr) : -1;
 
 	ws = ws_open(&(struct ws_transport){ receive, send_bytes, connection,
-					     connection_fd(connection) },
+					     connection_fd(connection), fileno(w->ctl->out) },
 		     &(struct ws_request){ client_host(client), target, client_token(client) },
 		     HANDSHAKE_SECONDS, reterr);
 	if (!ws)
@@ -202,6 +221,8 @@ static int follow(struct watch *w, struct problem *reterr)
 			return -1;
 	if (r == 0)
 		return judge_close(ws, reterr);
+	if (r == -ECANCELED)
+		return output_failed(reterr, EPIPE);
 	problem_set(reterr, EXIT_UNREACHABLE, "unreachable", "the connection was lost: %s",
 		    strerror(-r));
 	return 1;
@@ -262,7 +283,8 @@ const struct ctl_command cmd_watch = {
 	.options = options,
 	.summary = "Print the session's events as they happen, a JSON object a line.",
 	.help = "The first line tells that it joined, with the epoch and the latest number; then "
-		"comes what was missed, or a snapshot, and then what happens. A lost connection is "
+		"comes what was missed, or a snapshot (with --types only where preview:snapshot is "
+		"one of them), and then what happens. A lost connection is "
 		"taken up again where it broke off, which is told on the standard error.",
 	.exec = watch,
 };

@@ -39,16 +39,17 @@ struct ws {
 static int wait_for(const struct ws_transport *t, short events, usec_t deadline)
 {
 	for (;;) {
-		struct pollfd p = { .fd = t->fd, .events = events };
+		/* Of a pipe that nobody reads any more poll() tells unasked. */
+		struct pollfd p[] = { { .fd = t->fd, .events = events }, { .fd = t->output } };
 		usec_t now = clock_monotonic();
 		int r, ms;
 
 		if (now >= deadline)
 			return -ETIMEDOUT;
 		ms = (int)((deadline - now + USEC_PER_MSEC - 1) / USEC_PER_MSEC);
-		r = poll(&p, 1, ms);
+		r = poll(p, ARRAY_SIZE(p), ms);
 		if (r > 0)
-			return 0;
+			return p[1].revents & (POLLERR | POLLHUP) ? -ECANCELED : 0;
 		if (r < 0 && errno != EINTR)
 			return -errno;
 	}

@@ -12,7 +12,8 @@ struct ws_transport {
 	ssize_t (*receive)(void *arg, void *buffer, size_t size);
 	ssize_t (*send)(void *arg, const void *data, size_t len);
 	void *arg;
-	int fd; /* to wait by */
+	int fd;     /* to wait by */
+	int output; /* whose reader's end ends the waiting, too; -1: none */
 };
 
 /* What the handshake says. */
@@ -40,7 +41,8 @@ DEFINE_CLEANUP(struct ws *, ws_free)
 /*
  * Waits for the next text message, which stays valid until the next call.  1: there is one.  0: the
  * other side closed; ws_close_code() says why.  After `quiet_seconds` without a byte it pings, and
- * after as many again it's -ETIMEDOUT.  -ECONNRESET, -EPROTO: as they say.
+ * after as many again it's -ETIMEDOUT.  -ECANCELED: nobody reads the output any more.  -ECONNRESET,
+ * -EPROTO: as they say.
  */
 int ws_receive(struct ws *ws, unsigned quiet_seconds, const char **ret, size_t *ret_len) must_use;
 

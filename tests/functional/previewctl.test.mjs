@@ -101,6 +101,34 @@ test("watch prints an event a line as it happens, and goes on after a restart of
 	assert.ok(code === 130 || signal === "SIGINT", `${code} ${signal}`);
 });
 
+test("watch --types prints a snapshot only where it is one of them", async (t) => {
+	const d = await start(t);
+	await d.admin.attach("s1", blind({ name: "one" }));
+	for (const [types, expected] of [
+		["web_preview:detached", ["joined", "web_preview:detached"]],
+		["web_preview:detached,preview:snapshot", ["joined", "preview:snapshot", "web_preview:detached"]],
+	]) {
+		const watch = new Child(t, [previewctl(), "watch", "--session", "s1", "--types", types], { env: { PREVIEWD_SOCKET: d.socket } });
+		await watch.stdout.match(/"joined"/);
+		await d.admin.attach("s1", blind({ name: "two" }));
+		await d.admin.detach("s1", "two");
+		await watch.stdout.match(/"web_preview:detached"/);
+		const lines = watch.stdout.text.trim().split("\n").map((line) => JSON.parse(line));
+		assert.deepEqual(lines.map((line) => line.status ?? line.event_type), expected);
+		watch.signal("SIGINT");
+		await within(watch.exited, "its end");
+	}
+});
+
+test("watch ends when nobody reads what it prints, without another event", async (t) => {
+	const d = await start(t);
+	const script = `"$0" watch --all | head -n 1; echo ended`;
+	const watch = new Child(t, ["bash", "-c", script, previewctl()], { env: { PREVIEWD_SOCKET: d.socket } });
+	await watch.stdout.match(/^ended$/m);
+	assert.match(watch.stdout.text, /^\{.*"joined"/);
+	assert.equal((await within(watch.exited, "its end")).code, 0);
+});
+
 test("exit code 7 when waited in vain, with what to do", async (t) => {
 	const d = await start(t);
 	failed(await caller(t, d)("attach", String(await free_port()), "--wait", "1"), 7, /nothing listens.*\n.*--wait/s);

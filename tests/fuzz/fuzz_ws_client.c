@@ -89,7 +89,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct ws_request request = { "x", "/ws/events", "token" };
 	struct script s = { strbuf_init(STRBUF_UNLIMITED), strbuf_init(STRBUF_UNLIMITED), 0, 0, 0 };
-	struct ws_transport transport = { on_receive, on_send, &s, -1 };
+	struct ws_transport transport = { on_receive, on_send, &s, -1, -1 };
 	struct problem problem = { 0 };
 	struct ws *ws;
 

@@ -101,7 +101,7 @@ static struct ws *open_with(struct peer *p, int *fd, struct problem *reterr)
 	p->heard = strbuf_init(1 << 20);
 	*fd = pair[0];
 	assert_int_equal(pthread_create(&p->thread, NULL, peer_main, p), 0);
-	return ws_open(&(struct ws_transport){ receive, send_bytes, fd, *fd },
+	return ws_open(&(struct ws_transport){ receive, send_bytes, fd, *fd, -1 },
 		       &(struct ws_request){ "localhost", "/ws/events?session_id=s", "secret" }, 10,
 		       reterr);
 }
