@@ -170,6 +170,7 @@ static int exchange(struct call *call, struct fault *reterr)
 		.session_id = info.session_id,
 		.note = "panel",
 		.scopes = info.scopes,
+		.exchanged = true,
 	};
 	call->auth_op = auth_mint(call->api->deps.auth, &request, on_exchanged, call, reterr);
 	return call->auth_op ? 0 : -1;

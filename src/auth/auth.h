@@ -81,6 +81,9 @@ struct token_request {
 	const char *note;
 	unsigned scopes; /* of preview, publish, task, view */
 	usec_t ttl;      /* 0: auth.token_ttl */
+	/* For a one-time code: where the session's tokens are full the oldest such one gives way.
+	 */
+	bool exchanged;
 };
 
 /*

@@ -31,6 +31,7 @@ struct token {
 	char *secret_hash;
 	char *note;
 	unsigned scopes;
+	bool exchanged; /* for a one-time code: gives way where the session's tokens are full */
 	usec_t created_at;
 	usec_t expires_at;
 	struct session_tokens *session;

@@ -93,6 +93,7 @@ static struct token *add_token(struct auth *a, const struct record_token *record
 		.secret_hash = xstrdup(record->secret_hash),
 		.note = xstrdup(record->note),
 		.scopes = scopes,
+		.exchanged = record->exchanged != 0,
 		.created_at = (usec_t)record->created_at,
 		.expires_at = (usec_t)record->expires_at,
 		.session = need_session(a, record->session_id),
@@ -453,6 +454,60 @@ static unsigned count_tokens(struct auth *a, const char *session_id, usec_t now)
 	return n;
 }
 
+/*
+ * A browser that is closed leaves its token behind, and nobody knows of it any more to revoke it:
+ * of these the oldest gives way to the next browser, and never what was minted for an agent.
+ */
+static bool may_give_way(const struct token *t, usec_t now)
+{
+	return t->exchanged && is_live(t, now);
+}
+
+static unsigned count_exchanged(struct auth *a, const char *session_id, usec_t now)
+{
+	struct session_tokens *s = find_session(a, session_id);
+	struct token *t;
+	unsigned n = 0;
+
+	if (!s)
+		return 0;
+	DL_FOREACH(s->tokens, t)
+	n += may_give_way(t, now);
+	return n;
+}
+
+static struct token *oldest_exchanged(struct auth *a, const char *session_id, usec_t now)
+{
+	struct session_tokens *s = find_session(a, session_id);
+	struct token *t, *oldest = NULL;
+
+	if (!s)
+		return NULL;
+	DL_FOREACH(s->tokens, t)
+	{
+		if (may_give_way(t, now))
+			oldest = t;
+	}
+	return oldest;
+}
+
+/* For one more. As when one is revoked, the old one is refused from now on whatever the store says.
+ */
+static void make_room(struct auth *a, const char *session_id, usec_t now, struct store_batch *batch)
+{
+	while (count_tokens(a, session_id, now) >= a->tokens_per_session) {
+		struct token *t = oldest_exchanged(a, session_id, now);
+
+		if (!t)
+			return;
+		log_info("session '%s': the panel's token '%s' gives way to a newer one",
+			 session_id, t->token_id);
+		tell_soon(a, t);
+		set_state(t, TOKEN_DEAD);
+		delete_record(batch, t);
+	}
+}
+
 static int check_request(struct auth *a, const struct token_request *request, usec_t now,
 			 struct fault *reterr)
 {
@@ -464,7 +519,9 @@ static int check_request(struct auth *a, const struct token_request *request, us
 	if (request->ttl > a->token_ttl_max)
 		return fault_field(reterr, "ttl_seconds", "is more than auth.token_ttl_max, %s",
 				   format_duration(a->token_ttl_max, most));
-	if (count_tokens(a, request->session_id, now) >= a->tokens_per_session)
+	if (count_tokens(a, request->session_id, now) >=
+	    a->tokens_per_session +
+		    (request->exchanged ? count_exchanged(a, request->session_id, now) : 0))
 		return fault_set(
 			reterr, FAULT_TOKEN_LIMIT,
 			"the session has %u tokens, which is its limit: revoke one, or wait "
@@ -511,8 +568,11 @@ struct auth_op *auth_mint(struct auth *a, const struct token_request *request, a
 		.note = request->note ? request->note : "",
 		.created_at = (int64_t)now,
 		.expires_at = (int64_t)(now + life_of(a, request)),
+		.exchanged = request->exchanged,
 	};
 	batch = store_batch_new();
+	if (request->exchanged)
+		make_room(a, request->session_id, now, batch);
 	store_put(batch, RECORD_KIND_TOKEN, &record);
 	add_token(a, &record, request->scopes, TOKEN_PENDING);
 

@@ -140,6 +140,9 @@ static const char *const migrations[] = {
 	" ended_at INTEGER NOT NULL,"
 	" PRIMARY KEY (session_id, name)"
 	") STRICT, WITHOUT ROWID;",
+
+	/* tokens of browsers, for one-time codes */
+	"ALTER TABLE token ADD COLUMN exchanged INTEGER NOT NULL DEFAULT 0;",
 	/* clang-format on */
 };
 

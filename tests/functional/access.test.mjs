@@ -402,6 +402,25 @@ test("what may be minted is bounded", async (t) => {
 	refused(await mint({ scopes: ["view"] }), 409, "token_limit");
 });
 
+test("a panel that was closed gives its token's place to the next one, an agent's stays", async (t) => {
+	const d = await start(t, { settings: { "limits.tokens_per_session": "2" } });
+	await d.admin.put(base("s1"), {});
+	const agents = (await d.admin.post(`${base("s1")}/tokens`, { scopes: ["view"], note: "panel" })).json.token;
+	const open = async () => {
+		const { code } = (await d.admin.post(`${base("s1")}/codes`, {})).json;
+		const answer = await d.anonymous.post("/ui/exchange", { code });
+		assert.equal(answer.status, 200, answer.text);
+		return answer.json.token;
+	};
+	const [first, second] = [await open(), await open()];
+	refused(await d.api(first).get(base("s1")), 401, "token_invalid");
+	for (const token of [agents, second]) assert.equal((await d.api(token).get(base("s1"))).status, 200);
+	await d.restart();
+	const third = await open();
+	refused(await d.api(second).get(base("s1")), 401, "token_invalid");
+	for (const token of [agents, third]) assert.equal((await d.api(token).get(base("s1"))).status, 200);
+});
+
 for (const host of ["evil.example.org", "evil.example.org:7070", "127.0.0.1.evil.example.org", "localhost.evil.example.org", "169.254.169.254"])
 	test(`the Host ${host} is refused, with any credential`, async (t) => {
 		const d = await start(t);

@@ -301,6 +301,66 @@ static void the_limit_counts_what_is_on_its_way(void **state)
 	assert_int_equal(f->result, 0);
 }
 
+static struct auth_op *start_exchange(struct fixture *f, struct fault *fault)
+{
+	const struct token_request request = {
+		.app_id = "shop",
+		.user_id = "ann",
+		.session_id = "s1",
+		.note = "panel",
+		.scopes = SCOPE_VIEW,
+		.exchanged = true,
+	};
+
+	return auth_mint(f->auth, &request, on_mint, f, fault);
+}
+
+static char *exchange(struct fixture *f)
+{
+	struct auth_op *op = start_exchange(f, NULL);
+
+	assert_non_null(op);
+	assert_int_equal(loop_run(f->loop), 0);
+	auth_op_free(op);
+	now += USEC_PER_SEC;
+	return xstrdup(f->token);
+}
+
+static void where_they_are_full_the_oldest_of_a_browser_gives_way(void **state)
+{
+	struct fixture *f = *state;
+	scoped(freep) char *of_agent = xstrdup(mint(f, "s1", 0));
+	scoped(freep) char *first = exchange(f), *second = exchange(f), *third = NULL;
+	scoped(fault_done) struct fault fault = { 0 };
+
+	/* Over a restart it is known still whose a token is. */
+	restart(f);
+	third = exchange(f);
+	assert_int_equal(verdict(f, first), FAULT_TOKEN_INVALID);
+	assert_int_equal(verdict(f, of_agent), FAULT_NONE);
+	assert_int_equal(verdict(f, second), FAULT_NONE);
+	assert_int_equal(verdict(f, third), FAULT_NONE);
+	assert_int_equal(stored(f), 3);
+
+	/* One that is minted for an agent takes nobody's place. */
+	assert_null(start_mint(f, "s1", 0, &fault));
+	assert_int_equal(fault.code, FAULT_TOKEN_LIMIT);
+	assert_int_equal(listed(f, "s1"), 3);
+}
+
+static void agents_tokens_never_give_way(void **state)
+{
+	struct fixture *f = *state;
+	scoped(fault_done) struct fault fault = { 0 };
+
+	for (int i = 0; i < 3; i++)
+		mint(f, "s1", 0);
+	assert_null(start_exchange(f, &fault));
+	assert_int_equal(fault.code, FAULT_TOKEN_LIMIT);
+	assert_int_equal(listed(f, "s1"), 3);
+	assert_int_equal(verdict(f, f->token), FAULT_NONE);
+}
+
 static void a_request_beyond_the_rules_is_refused(void **state)
 {
 	/* clang-format off */
@@ -534,6 +594,8 @@ int main(void)
 		TEST(no_other_text_is_the_token),
 		TEST(the_store_has_the_token_but_not_its_secret),
 		TEST(the_limit_counts_what_is_on_its_way),
+		TEST(where_they_are_full_the_oldest_of_a_browser_gives_way),
+		TEST(agents_tokens_never_give_way),
 		TEST(a_request_beyond_the_rules_is_refused),
 		TEST(an_expired_token_says_so_and_is_purged),
 		TEST(the_purge_sleeps_when_there_are_no_tokens),

@@ -27,6 +27,7 @@ static const struct {
 	{ "attachment", "pinned", .number = 0 },
 	{ "session", "workdir_uid", .number = -1 },
 	{ "attachment", "release_id", .text = NULL },
+	{ "token", "exchanged", .number = 0 },
 };
 
 #define ROWS 4    /* of each table */
