@@ -3,7 +3,8 @@
  * Whole trees of files beneath a directory descriptor.
  *
  * What is removed may be nested deeper than there are descriptors or stack: the walk holds one
- * directory at a time and goes up by "..", which nobody moves any more.
+ * directory at a time and goes up by "..".  A build that was killed may move directories until it
+ * is dead, so that ".." counts only where it leads back to the directory that was come from.
  */
 #include "base/trees.h"
 
@@ -56,25 +57,49 @@ static struct dirent *next_entry(DIR *d)
 /*
  * Removing.
  */
-struct names {
-	char **items;
+struct step {
+	char *name;
+	dev_t device; /* of the directory that the name is in */
+	ino_t inode;
+};
+
+struct steps {
+	struct step *items;
 	size_t n, max;
 };
 
-static void names_done(struct names *names)
+static void steps_done(struct steps *steps)
 {
-	while (names->n > 0)
-		free(names->items[--names->n]);
-	free(names->items);
+	while (steps->n > 0)
+		free(steps->items[--steps->n].name);
+	free(steps->items);
 }
 
-static void names_push(struct names *names, const char *name)
+static int steps_push(struct steps *steps, int dirfd, const char *name)
 {
-	if (names->n == names->max) {
-		names->max = names->max ? 2 * names->max : 16;
-		names->items = xrealloc(names->items, names->max * sizeof(*names->items));
+	struct stat st;
+
+	if (fstat(dirfd, &st) < 0)
+		return -errno;
+	if (steps->n == steps->max) {
+		steps->max = steps->max ? 2 * steps->max : 16;
+		steps->items = xrealloc(steps->items, steps->max * sizeof(*steps->items));
 	}
-	names->items[names->n++] = xstrdup(name);
+	steps->items[steps->n++] = (struct step){ xstrdup(name), st.st_dev, st.st_ino };
+	return 0;
+}
+
+/* -EBUSY where somebody has moved `at` meanwhile. */
+static int step_back(int at, const struct step *step)
+{
+	scoped(closep) int fd = openat(at, "..", OPEN_DIRECTORY);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_dev != step->device || st.st_ino != step->inode)
+		return -EBUSY;
+	return STEAL_FD(fd);
 }
 
 /* Its owner may have taken away the rights to look into it. */
@@ -82,7 +107,7 @@ static int open_to_remove(int dirfd, const char *name)
 {
 	int fd = openat(dirfd, name, OPEN_DIRECTORY);
 
-	if (fd < 0 && errno == EACCES && fchmodat(dirfd, name, 0700, 0) == 0)
+	if (fd < 0 && errno == EACCES && fchmodat(dirfd, name, 0700, AT_SYMLINK_NOFOLLOW) == 0)
 		fd = openat(dirfd, name, OPEN_DIRECTORY);
 	return fd < 0 ? -errno : fd;
 }
@@ -91,11 +116,12 @@ static int open_to_remove(int dirfd, const char *name)
  * Unlinks what can be unlinked in it.  1 when a directory is left, whose name is pushed; 0 when it
  * is empty.
  */
-static int empty_directory(int dirfd, struct names *names)
+static int empty_directory(int dirfd, struct steps *steps)
 {
 	scoped(closedirp) DIR *d = read_directory(dirfd);
 	bool may_write = false;
 	struct dirent *e;
+	int r;
 
 	if (!d)
 		return -errno;
@@ -111,15 +137,15 @@ static int empty_directory(int dirfd, struct names *names)
 			return -errno;
 		if (unlinkat(dirfd, e->d_name, AT_REMOVEDIR) == 0)
 			continue;
-		names_push(names, e->d_name);
-		return 1;
+		r = steps_push(steps, dirfd, e->d_name);
+		return r < 0 ? r : 1;
 	}
 	return -errno;
 }
 
 int remove_tree_at(int dirfd, const char *name)
 {
-	scoped(names_done) struct names names = { 0 };
+	scoped(steps_done) struct steps steps = { 0 };
 	scoped(closep) int at = -1;
 	int r;
 
@@ -134,23 +160,23 @@ int remove_tree_at(int dirfd, const char *name)
 	for (;;) {
 		int next;
 
-		r = empty_directory(at, &names);
+		r = empty_directory(at, &steps);
 		if (r < 0)
 			return r;
 		if (r > 0) {
-			next = open_to_remove(at, names.items[names.n - 1]);
+			next = open_to_remove(at, steps.items[steps.n - 1].name);
 		} else {
-			if (names.n == 0)
+			if (steps.n == 0)
 				break;
-			next = openat(at, "..", OPEN_DIRECTORY);
+			next = step_back(at, &steps.items[steps.n - 1]);
 			if (next < 0)
-				return -errno;
-			if (unlinkat(next, names.items[names.n - 1], AT_REMOVEDIR) < 0) {
+				return next;
+			if (unlinkat(next, steps.items[steps.n - 1].name, AT_REMOVEDIR) < 0) {
 				r = -errno;
 				close(next);
 				return r;
 			}
-			free(names.items[--names.n]);
+			free(steps.items[--steps.n].name);
 		}
 		if (next < 0)
 			return next;

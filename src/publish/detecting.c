@@ -226,8 +226,11 @@ static bool is_trusted(const struct detect *d)
 	bool is_own =
 		d->workdir.path && d->workdir.path[0] == '/' && d->workdir.rights != RIGHTS_NONE;
 	int64_t rights = is_own ? d->workdir.rights : d->workdir.session_rights;
+	struct stat st;
 
-	return rights == (int64_t)geteuid();
+	/* Another's directory could be exchanged for a link before it is bound. */
+	return rights == (int64_t)geteuid() && fstat(d->source_fd, &st) == 0 &&
+	       st.st_uid == geteuid();
 }
 
 /*
@@ -352,6 +355,15 @@ static bool is_project(const struct detect *d, int top, const char *path)
 	       there.st_dev == here.st_dev && there.st_ino == here.st_ino;
 }
 
+/* Who else may write above a project isn't to say what its build is. */
+static bool is_above_of_same(const struct detect *d, int top)
+{
+	struct stat above, here;
+
+	return fstat(top, &above) == 0 && fstat(d->source_fd, &here) == 0 &&
+	       above.st_uid == here.st_uid && !(above.st_mode & S_IWOTH);
+}
+
 /* The nearest workspace above that has it as a package, as far as its owner may look. */
 static void find_workspace(struct detect *d)
 {
@@ -370,7 +382,7 @@ static void find_workspace(struct detect *d)
 			return;
 		*slash = '\0';
 		member = path + (slash - above) + 1;
-		if (workdir_above(&d->workdir, above, &top) < 0)
+		if (workdir_above(&d->workdir, above, &top) < 0 || !is_above_of_same(d, top))
 			return;
 		patterns = workspace_patterns(top);
 		if (!patterns)

@@ -23,8 +23,8 @@ struct thaw {
 	volatile bool cancel;
 	char **from; /* absolute */
 	int state_fd;
-	char **to; /* of each: where its node_modules will be */
-	uint64_t bytes_max;
+	char **to;          /* of each: where its node_modules will be */
+	uint64_t bytes_max; /* of all that are left */
 };
 
 static void thaw_free(void *arg)
@@ -40,6 +40,7 @@ static int thaw_one(struct thaw *t, size_t i)
 {
 	const struct tree_limits limits = { t->bytes_max, THAW_ENTRIES_MAX, THAW_DEPTH_MAX };
 	scoped(closep) int from = open_directory(t->from[i]), place = -1, to = -1;
+	struct tree_size size = { 0 };
 	int r;
 
 	if (from < 0)
@@ -55,7 +56,10 @@ static int thaw_one(struct thaw *t, size_t i)
 	to = openat(place, "node_modules", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (to < 0)
 		return -errno;
-	return copy_tree(from, to, NULL, &limits, &t->cancel, NULL);
+	r = copy_tree(from, to, NULL, &limits, &t->cancel, &size);
+	if (r >= 0)
+		t->bytes_max -= size.bytes < t->bytes_max ? size.bytes : t->bytes_max;
+	return r;
 }
 
 static int thaw_work(void *input)

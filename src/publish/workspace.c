@@ -216,8 +216,8 @@ static void on_package(struct look *look, const char *path, bool is_directory, u
 	}
 	if (!place || strcmp(name, "package.json") != 0 || !workspace_has(look->patterns, place))
 		return;
-	/* The store has them one a line. */
-	if (strchr(place, '\n'))
+	/* The store has them one a line, and lists lose blanks around what is in them. */
+	if (strpbrk(place, " \t\r\n"))
 		look->is_too_much = true;
 	add_input(look, path);
 	list_add(&look->packages, place, strlen(place));

@@ -54,9 +54,9 @@ void tasks_on_exit(struct tasks *t, tasks_exit_fn *fn, void *arg);
 /*
  * Ends a task for a reason of web_preview:detached.  `done` comes once, from the loop, unless the
  * handle was freed (the ending goes on): `left` lists as JSON objects {pid, command} what could not
- * be ended, NULL when nothing is left or nothing was known of it; it is borrowed.  A runtime that is
- * told to end its task is waited for only so long: then `done` comes, and the telling goes on.  The handle is
- * the caller's to free, before `done`, inside it or after it.  `done` may be NULL.
+ * be ended, NULL when nothing is left or nothing was known of it; it is borrowed.  A runtime that
+ * is told to end its task is waited for only so long: then `done` comes, and the telling goes on.
+ * The handle is the caller's to free, before `done`, inside it or after it.  `done` may be NULL.
  */
 struct tasks_ending;
 typedef void tasks_ended_fn(const cJSON *left, void *arg);

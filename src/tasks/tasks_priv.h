@@ -69,9 +69,9 @@ struct task {
 	struct task_call *call;
 	struct timer *patience; /* of who waits for the call */
 	bool is_overdue;        /* they were told: it goes on alone */
-	char *end_reason;     /* NULL: nobody wants it to end */
-	bool was_interrupted; /* the daemon ended while it was being made, or ended */
-	bool tells_exit;      /* tasks_exit_fn is called at its end */
+	char *end_reason;       /* NULL: nobody wants it to end */
+	bool was_interrupted;   /* the daemon ended while it was being made, or ended */
+	bool tells_exit;        /* tasks_exit_fn is called at its end */
 	cJSON *left;
 	struct waiter *waiters;
 
