@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -227,6 +228,69 @@ static void a_copy_keeps_to_its_limits(void **state)
 	close(from);
 }
 
+struct mover {
+	int fd; /* of the tree that is removed */
+	volatile bool stop;
+};
+
+#define DEEP "project/state/builds/id/project/e"
+
+static void *move_to_and_fro(void *arg)
+{
+	struct mover *m = arg;
+
+	while (!m->stop) {
+		(void)renameat(m->fd, DEEP, m->fd, "project/e");
+		usleep(2000);
+		(void)renameat(m->fd, "project/e", m->fd, DEEP);
+		usleep(2000);
+	}
+	return NULL;
+}
+
+/* The names are those that a walk which believed in ".." would go up by, out of its tree. */
+static void who_moves_directories_of_the_tree_leads_nobody_out_of_it(void **state)
+{
+	static const char *const made[] = { "project",
+					    "project/state",
+					    "project/state/builds",
+					    "project/state/builds/id",
+					    "project/state/builds/id/project",
+					    DEEP };
+	struct place *p = *state;
+
+	for (int round = 0; round < 5; round++) {
+		struct mover m = { 0 };
+		pthread_t thread;
+		int builds, e;
+
+		(void)mkdirat(p->fd, "builds", 0700);
+		builds = openat(p->fd, "builds", O_RDONLY | O_DIRECTORY);
+		make(builds, "another", "x");
+		assert_int_equal(mkdirat(builds, "id", 0700), 0);
+		m.fd = openat(builds, "id", O_RDONLY | O_DIRECTORY);
+		for (size_t i = 0; i < ARRAY_SIZE(made); i++)
+			assert_int_equal(mkdirat(m.fd, made[i], 0700), 0);
+		e = openat(m.fd, DEEP, O_RDONLY | O_DIRECTORY);
+		for (int i = 0; i < 3000; i++) {
+			char name[16];
+
+			snprintf(name, sizeof(name), "%d", i);
+			assert_int_equal(mkdirat(e, name, 0700), 0);
+		}
+		close(e);
+
+		assert_int_equal(pthread_create(&thread, NULL, move_to_and_fro, &m), 0);
+		(void)!remove_tree_at(builds, "id"); /* or it says that it couldn't */
+		m.stop = true;
+		pthread_join(thread, NULL);
+		assert_int_equal(faccessat(p->fd, "builds/another", F_OK, 0), 0);
+		assert_int_equal(remove_tree_at(builds, "id"), 0);
+		close(m.fd);
+		close(builds);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -236,6 +300,7 @@ int main(void)
 		cmocka_unit_test(a_copy_has_files_and_links_and_nothing_skipped),
 		cmocka_unit_test(a_copy_of_anothers_tree_has_nothing_that_is_not_theirs_to_read),
 		cmocka_unit_test(a_copy_keeps_to_its_limits),
+		cmocka_unit_test(who_moves_directories_of_the_tree_leads_nobody_out_of_it),
 	};
 
 	return cmocka_run_group_tests_name("base/trees", tests, set_up, tear_down);
