@@ -10,7 +10,7 @@ import test from "node:test";
 
 import { Api, Child, base, have, is_root, temp_dir, until } from "./harness.mjs";
 import { NOBODY, as_nobody } from "./isolation.mjs";
-import { publish, why_no_sandbox, write_files } from "./publishing.mjs";
+import { project, publish, why_no_sandbox, write_files } from "./publishing.mjs";
 import { jwt, with_jwt } from "./socketio.mjs";
 import * as targets from "./targets.mjs";
 
@@ -95,13 +95,6 @@ test("files in a directory of one's own that are another's are not read for one"
 
 const no_sandbox = await why_no_sandbox();
 const needs_sandbox = { skip: no_sandbox };
-
-// A project whose build is a script of ours: nothing to install.
-const project = (script, more = {}) => ({
-	"package.json": JSON.stringify({ name: "p", private: true, scripts: { build: "node build.cjs" } }),
-	"build.cjs": script,
-	...more,
-});
 
 test("the queue is nobody's to fill, and users take turns in it", needs_sandbox, async (t) => {
 	const d = await with_jwt(t, { "publish.queue": 6, "publish.queue_per_user": 4 });

@@ -9,7 +9,7 @@ import test from "node:test";
 
 import { join } from "./events.mjs";
 import { base, previewctl, run, start, temp_dir, until } from "./harness.mjs";
-import { publish, published, why_no_sandbox, write_files } from "./publishing.mjs";
+import { project, publish, published, why_no_sandbox, write_files } from "./publishing.mjs";
 
 const page = (text) => `<!doctype html><title>${text}</title><link rel="stylesheet" href="/style.css"><h1>${text}</h1>`;
 const site = (text) => ({ "index.html": page(text), "style.css": `/* ${text} */`, "about/index.html": page(text) });
@@ -19,12 +19,6 @@ const B = base("s");
 const no_sandbox = await why_no_sandbox();
 const needs_sandbox = { skip: no_sandbox };
 
-// A project whose build is a script of ours: nothing to install.
-const project = (script, more = {}) => ({
-	"package.json": JSON.stringify({ name: "p", private: true, scripts: { build: "node build.cjs" } }),
-	"build.cjs": script,
-	...more,
-});
 const writes = (text) => `const fs = require("fs"); fs.mkdirSync("dist", { recursive: true }); fs.writeFileSync("dist/index.html", ${JSON.stringify(page(text))});`;
 
 async function text_of(d, url) {

@@ -44,3 +44,10 @@ export async function why_no_sandbox() {
 		for (const fn of undo) await fn();
 	}
 }
+
+// A project whose build is a script of ours: nothing to install.
+export const project = (script, more = {}) => ({
+	"package.json": JSON.stringify({ name: "p", private: true, scripts: { build: "node build.cjs" } }),
+	"build.cjs": script,
+	...more,
+});

@@ -47,11 +47,13 @@ until_ok() {
 	done
 }
 
+home_of() { getent passwd "$1" | cut -d: -f6; }
+
 # as USER COMMAND...: with what a login has in its environment, and no more.
 as() {
-	user=$1 uid=$(id -u "$1")
+	user=$1 uid=$(id -u "$1") home=$(home_of "$1")
 	shift
-	runuser -u "$user" -- env -i HOME="/home/$user" USER="$user" PATH=/usr/bin:/bin LC_ALL=C \
+	runuser -u "$user" -- env -i HOME="$home" USER="$user" PATH=/usr/bin:/bin LC_ALL=C \
 		XDG_RUNTIME_DIR="/run/user/$uid" DBUS_SESSION_BUS_ADDRESS="unix:path=/run/user/$uid/bus" "$@"
 }
 
@@ -59,8 +61,7 @@ session=default
 ctl() { as ada env PREVIEWD_SESSION_ID=$session previewctl "$@"; }
 
 # With the admin token: of the system's daemon nobody is admin by their login.
-token=/home/ada/.local/state/previewd/token
-admin_ctl() { env PREVIEWD_URL=http://127.0.0.1:7070 PREVIEWD_TOKEN="$(cat $token)" previewctl "$@"; }
+admin_ctl() { env PREVIEWD_URL=http://127.0.0.1:7070 PREVIEWD_TOKEN="$(cat "$token")" previewctl "$@"; }
 can_isolate() { admin_ctl health --json | grep '"usable":true'; }
 
 section() { echo "# $*"; }
@@ -124,9 +125,11 @@ check 'its units are sound' systemd-analyze --man=no verify /usr/lib/systemd/sys
 for user in ada ben; do
 	useradd --create-home --shell /bin/sh $user
 	loginctl enable-linger $user
-	make_projects /home/$user/work
-	chown -R $user: /home/$user
+	make_projects "$(home_of $user)/work"
+	chown -R $user: "$(home_of $user)"
 done
+hers=$(home_of ada)
+token=$hers/.local/state/previewd/token
 until_ok 60 as ada systemctl --user show-environment
 
 # --- a user's own
@@ -134,11 +137,12 @@ until_ok 60 as ada systemctl --user show-environment
 section 'the unit of a user'
 check 'it is sound' as ada systemd-analyze --user --man=no verify /usr/lib/systemd/user/previewd.service
 serve() { # USER PORT: in the background, as that user; ended with the unit
-	systemd-run -q --unit "server-$2" --uid "$1" -E HOME="/home/$1" node "/home/$1/work/server.cjs" "$2"
+	place=$(home_of "$1")
+	systemd-run -q --unit "server-$2" --uid "$1" -E HOME="$place" node "$place/work/server.cjs" "$2"
 }
-mkdir -p /home/ada/.config/previewd
-printf '[publish]\nmemory_max = 300M\nprocesses_max = 60\nbuild_timeout = 3m\n' >/home/ada/.config/previewd/previewd.conf
-chown -R ada: /home/ada/.config
+mkdir -p "$hers/.config/previewd"
+printf '[publish]\nmemory_max = 300M\nprocesses_max = 60\nbuild_timeout = 3m\n' >"$hers/.config/previewd/previewd.conf"
+chown -R ada: "$hers/.config"
 
 check 'systemctl --user enable --now' as ada systemctl --user enable --now previewd
 says 'it runs' '^active' as ada systemctl --user is-active previewd
@@ -150,9 +154,9 @@ says 'ls' 'default.*5173' ctl ls
 says 'why' 'It is detached at' ctl why
 check 'the preview answers' curl -fsS http://127.0.0.1:5173/
 says 'status knows whose process it is' 'node' ctl status --json default
-check 'publish of a directory of plain files' ctl publish /home/ada/work/static
+check 'publish of a directory of plain files' ctl publish "$hers/work/static"
 page 'its page' 'plain files'
-check 'publish of what has to be built' ctl publish -n built /home/ada/work/built
+check 'publish of what has to be built' ctl publish -n built "$hers/work/built"
 page 'its page' '<h1>42</h1>'
 check 'systemctl --user restart' as ada systemctl --user restart previewd
 says 'what was attached is there' 'default.*5173' ctl ls
@@ -169,7 +173,7 @@ lacks 'ls is without it' '5173' ctl ls
 section 'previewctl run'
 has_web() { ctl ls | grep -q 'web.*5180'; }
 has_no_web() { ! has_web && ! curl -fsS http://127.0.0.1:5180/; }
-as ada systemd-run --user -q --unit run-it --working-directory=/home/ada/work \
+as ada systemd-run --user -q --unit run-it --working-directory="$hers/work" \
 	previewctl run -n web -- node server.cjs 5180
 check 'its server is attached' until_ok 60 has_web
 says 'in a scope of its own' 'previewd-run-.*scope' as ada systemctl --user list-units --no-legend 'previewd-run*'
@@ -202,7 +206,7 @@ quiet() { # WHAT JOURNAL-FIELD
 section 'limits of builds'
 cg=/sys/fs/cgroup$(as ada systemctl --user show -P ControlGroup previewd)
 quiet 'its journal has no warning so far' _SYSTEMD_USER_UNIT=previewd.service
-limits "the user's" /home/ada/work
+limits "the user's" "$hers/work"
 
 check 'systemctl --user disable --now' as ada systemctl --user disable --now previewd
 check 'no process of it is left' sh -c '! pgrep -a previewd'
@@ -232,7 +236,7 @@ lacks 'nor its preview' 5173 as ben previewctl ls -s one
 serve ben 5174
 check 'nor attached by two' sh -c '! runuser -u ben -- previewctl attach 5173 -s two'
 check 'ben attaches his own' as ben previewctl attach 5174 -s two
-as ada sh -c 'cd /tmp && exec previewctl run -s one -n web -- node /home/ada/work/server.cjs 5180' >/tmp/run 2>&1 &
+as ada sh -c "cd /tmp && exec previewctl run -s one -n web -- node $hers/work/server.cjs 5180" >/tmp/run 2>&1 &
 check 'previewctl run' until_ok 60 has_web
 task=$(ctl task ls --json | sed -n 's/.*"task_id":"\([^"]*\)".*/\1/p')
 says 'what it cannot end it says: the process is not its own' 'could not be ended' ctl task end "$task"
@@ -269,7 +273,7 @@ section 'purge'
 rm -r /etc/systemd/system/previewd.service.d /etc/previewd
 check 'apt purges it' apt-get purge -y -o APT::Sandbox::User=root previewd
 check 'no process is left' sh -c '! pgrep -a previewd'
-find / -xdev -iname '*previewd*' ! -path '/proc/*' ! -path '/home/*' ! -path '/packages*' ! -path /etc/hostname \
+find / -xdev -iname '*previewd*' ! -path '/proc/*' ! -path "${hers%/*}/*" ! -path '/packages*' ! -path /etc/hostname \
 	! -path '/var/cache/apt/*' ! -path '/tmp/*' >/tmp/left
 lacks 'nothing of it is left but what users have in their homes' . cat /tmp/left
 lacks 'nor an account' previewd cat /etc/passwd /etc/group
